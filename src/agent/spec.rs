@@ -72,7 +72,7 @@ pub struct ContainerSpec {
     pub restart: Restart,
 }
 
-/// Labels of an engine's container. Ours win over the caller's.
+/// Labels of an engine's container: the caller's, and ours.
 #[must_use]
 pub fn labels(
     engine: &Engine,
@@ -81,7 +81,19 @@ pub fn labels(
     node_name: &str,
 ) -> BTreeMap<String, String> {
     let callers = engine.spec.labels.iter().filter(|(key, _)| !is_own_label(key, policy));
-    let mut labels: BTreeMap<_, _> = callers.map(|(key, value)| (key.clone(), value.clone())).collect();
+    let callers = callers.map(|(key, value)| (key.clone(), value.clone()));
+    callers.chain(own_labels(engine, policy, cluster_id, node_name)).collect()
+}
+
+/// The same without those of the caller.
+#[must_use]
+pub fn own_labels(
+    engine: &Engine,
+    policy: &Policy,
+    cluster_id: &str,
+    node_name: &str,
+) -> BTreeMap<String, String> {
+    let mut labels = BTreeMap::new();
     let (key, value) = management_label(policy);
     labels.insert(key.to_owned(), value.to_owned());
     labels.insert(LABEL_CLUSTER.to_owned(), cluster_id.to_owned());

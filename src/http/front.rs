@@ -132,6 +132,9 @@ impl Api {
         if page.wants_packing(request.headers()) {
             return None;
         }
+        if page.by_key && app.key().check(request.headers()).is_ok() {
+            return None;
+        }
         let is_of_now = |moment| moment == Moment::at(app.fleet().wall_now());
         if !page.moment.is_none_or(is_of_now) || page.is_over(|| app.fleet().cluster().moment()) {
             return None;

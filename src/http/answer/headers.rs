@@ -11,4 +11,6 @@ pub(crate) const DISPUTED: HeaderName = HeaderName::from_static("x-acefleet-disp
 
 pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// Caches must revalidate answers: a stale list of engines sends players to dead ones.
+/// What answers depend on that are others for callers with the key.
+pub(crate) const BY_KEY: HeaderValue = HeaderValue::from_static("authorization, x-api-key");
 pub(crate) const REVALIDATE: HeaderValue = HeaderValue::from_static("no-cache");

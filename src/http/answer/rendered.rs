@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::http::answer::cors;
-use crate::http::answer::headers::{AGE, JSON, REVALIDATE, REVISION};
+use crate::http::answer::headers::{AGE, BY_KEY, JSON, REVALIDATE, REVISION};
 use crate::http::answer::packed::{self, BY_ENCODING, GZIP, PACKED_FROM};
 use crate::http::answer::problem::Problem;
 use crate::http::counters::Hits;
@@ -71,11 +71,13 @@ pub(crate) struct Page {
     pub next: Option<HeaderValue>,
     /// The moment from which on it is another, although nothing is written.
     pub until: Option<Elapsed>,
+    /// Whether callers with the key get another one.
+    pub by_key: bool,
 }
 
 impl From<Vec<u8>> for Page {
     fn from(body: Vec<u8>) -> Self {
-        Self { body, next: None, until: None }
+        Self { body, next: None, until: None, by_key: false }
     }
 }
 
@@ -151,6 +153,8 @@ pub(crate) struct Rendering {
     /// The time that it depends on, if it does.
     pub moment: Option<Moment>,
     until: Option<Elapsed>,
+    /// Whether callers with the key get another one.
+    pub by_key: bool,
     /// Counts its answers.
     pub hits: Hits,
 }
@@ -158,7 +162,7 @@ pub(crate) struct Rendering {
 impl Rendering {
     /// Makes an answer from a body. `revision` is that of its state.
     pub fn new(page: impl Into<Page>, revision: u64, hits: Hits, live: &Live) -> Self {
-        let Page { body, next, until } = page.into();
+        let Page { body, next, until, by_key } = page.into();
         let hash = Sha256::digest(&body);
         let hex: String = hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
         let tag = |end: &str| {
@@ -179,8 +183,11 @@ impl Rendering {
         if body.len() >= PACKED_FROM {
             headers.insert(VARY, BY_ENCODING);
         }
+        if by_key {
+            headers.append(VARY, BY_KEY);
+        }
         let (body, packed, live) = (live.hold(body), OnceLock::new(), live.clone());
-        Self { body, live, packed, etag, packed_etag, headers, moment: None, until, hits }
+        Self { body, live, packed, etag, packed_etag, headers, moment: None, until, by_key, hits }
     }
 
     /// Whether it is another by now, although nothing was written.

@@ -24,6 +24,9 @@ use crate::http::request::call::Arrival;
 use crate::http::request::query::Query;
 use crate::peers::{EngineUsage, NodeReport, SoftView, StreamSample};
 
+/// Parameters of an answer for callers with the key. No request can have them, as no address has a space in it.
+pub(crate) const WITH_KEY: &str = " with the key";
+
 #[derive(Clone, Copy)]
 enum Consistency {
     Local,
@@ -186,8 +189,13 @@ impl Snapshot {
         }
     }
 
-    /// Sends an answer and stores it for other requests to the same state. These may have no key, so nothing secret may be in it.
-    /// `parameters` are the canonical parameters that it depends on, `moment` the time, if it depends on that.
+    /// Whether the caller has the key, or none is needed.
+    pub fn has_key(&self, app: &App) -> bool {
+        app.key().check(&self.asked).is_ok()
+    }
+
+    /// Sends an answer and stores it for other requests to the same state. These may have no key, so nothing secret may be in it, unless
+    /// its parameters are [`WITH_KEY`]. `parameters` are the canonical parameters that it depends on, `moment` the time, if it depends on that.
     pub fn page<P: Into<Page>>(
         &self,
         app: &App,

@@ -6,6 +6,7 @@ use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::agent::spec::is_own_label;
 use crate::http::answer::problem::{BlockedBody, DetailBody, InvalidBody, Problem};
 use crate::http::answer::snapshot::{Snapshot, written};
 use crate::http::app::App;
@@ -15,7 +16,8 @@ use crate::peers::ContainerView;
 
 /// Inspect a container
 ///
-/// As Docker on its host shows it. By full id, a prefix of at least 12 characters, or name.
+/// As Docker on its host shows it. By full id, a prefix of at least 12 characters, or name. Readers without the key see the labels of the
+/// cluster alone.
 #[utoipa::path(
     get, path = "/containers/{container_id}", tag = "containers", operation_id = "get_container",
     params(("container_id" = String, Path, description = "Id, prefix or name"), crate::http::docs::openapi::Freshness),
@@ -30,7 +32,11 @@ pub(crate) async fn get(
     Path(id): Path<String>,
     snapshot: Snapshot,
 ) -> Result<Response, Problem> {
-    let container = app.fleet().inspect(&id).await?;
+    let mut container = app.fleet().inspect(&id).await?;
+    if !snapshot.has_key(&app) {
+        let policy = snapshot.view.state.policy();
+        container.labels.retain(|key, _| is_own_label(key, policy));
+    }
     Ok(snapshot.answer(&container))
 }
 

@@ -15,10 +15,10 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::http::answer::problem::{BlockedBody, InvalidBody};
-use crate::http::answer::rendered::SHORT;
-use crate::http::answer::snapshot::{Snapshot, to_json};
+use crate::http::answer::rendered::{Page, SHORT};
+use crate::http::answer::snapshot::{Snapshot, WITH_KEY, to_json};
 use crate::http::app::App;
-use crate::http::engines::model::EngineState;
+use crate::http::engines::model::{EngineState, Labels, has_callers_labels};
 use crate::http::streams::model::StreamState;
 
 /// One engine and the streams that run on it.
@@ -42,6 +42,14 @@ impl UnknownEngine {
     pub(crate) const ANSWER: Self = Self { detail: "engine not found", error: "not found" };
 }
 
+/// Under what an answer with these labels is stored.
+fn parameters(labels: Labels) -> &'static str {
+    match labels {
+        Labels::Own => "",
+        Labels::All => WITH_KEY,
+    }
+}
+
 /// List engines
 ///
 /// Listed engines, by host port; those on suspect hosts come last. Answers carry a strong `ETag`.
@@ -57,15 +65,20 @@ impl UnknownEngine {
 )]
 pub(crate) async fn list(State(app): State<App>, snapshot: Snapshot) -> Response {
     let is_long = snapshot.view.state.listed_engines().nth(SHORT).is_some();
-    let render = |snapshot: &Snapshot| {
+    let has_callers = |snapshot: &Snapshot| {
+        snapshot.view.state.listed_engines().any(|engine| has_callers_labels(snapshot, engine))
+    };
+    // Without such labels all callers share one answer.
+    let labels = Labels::shown(has_callers(&snapshot) && snapshot.has_key(&app));
+    let render = move |snapshot: &Snapshot| {
         let mut engines: Vec<&Engine> =
             snapshot.view.state.listed_engines().map(|engine| &**engine).collect();
         engines.sort_by_key(|engine| snapshot.is_silent(engine.node));
         let engines: Vec<EngineState> =
-            engines.into_iter().map(|engine| EngineState::of(snapshot, engine)).collect();
-        to_json(&engines)
+            engines.into_iter().map(|engine| EngineState::of(snapshot, engine, labels)).collect();
+        Page { by_key: has_callers(snapshot), ..to_json(&engines).into() }
     };
-    snapshot.list_page(&app, String::new(), is_long, render).await
+    snapshot.list_page(&app, parameters(labels).to_owned(), is_long, render).await
 }
 
 /// Look up an engine
@@ -86,8 +99,12 @@ pub(crate) async fn get(State(app): State<App>, Path(id): Path<String>, snapshot
     let Some(engine) = state.engine_by_container(&id).filter(|engine| engine.is_published()) else {
         return snapshot.answer_with(StatusCode::NOT_FOUND, &UnknownEngine::ANSWER);
     };
-    snapshot.page(&app, "", None, |snapshot| {
+    let has_callers = has_callers_labels(&snapshot, engine);
+    let labels = Labels::shown(has_callers && snapshot.has_key(&app));
+    snapshot.page(&app, parameters(labels), None, |snapshot| {
         let streams = state.streams_of(engine.id).map(|stream| StreamState::in_snapshot(snapshot, stream));
-        to_json(&EngineDetail { engine: EngineState::of(snapshot, engine), streams: streams.collect() })
+        let engine = EngineState::of(snapshot, engine, labels);
+        let body = to_json(&EngineDetail { engine, streams: streams.collect() });
+        Page { by_key: has_callers, ..body.into() }
     })
 }

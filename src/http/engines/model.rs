@@ -7,7 +7,7 @@ use acefleet_registry::{Engine, reach};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::agent::spec::labels;
+use crate::agent::spec::{is_own_label, labels, own_labels};
 use crate::http::answer::snapshot::Sight;
 use crate::http::answer::time::zulu;
 use crate::peers::EngineSoft;
@@ -41,7 +41,7 @@ pub(crate) struct EngineRecord {
     pub host: String,
     /// Host port of its HTTP API, unique in the cluster.
     pub port: u16,
-    /// Labels of its container.
+    /// Labels of its container. Those that its caller chose are shown only to readers with the key, and not in the feed.
     pub labels: BTreeMap<String, String>,
     /// When its container started.
     #[schema(format = DateTime)]
@@ -70,6 +70,28 @@ pub(crate) struct EngineRecord {
     pub node: Option<String>,
 }
 
+/// Which labels of a container are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Labels {
+    /// Ours: owner, ports and the like.
+    Own,
+    /// Those of its caller, too.
+    All,
+}
+
+impl Labels {
+    /// Which of them a caller of this kind gets.
+    pub fn shown(has_key: bool) -> Self {
+        if has_key { Self::All } else { Self::Own }
+    }
+}
+
+/// Whether some labels of a container are its caller's.
+pub(crate) fn has_callers_labels(sight: &Sight, engine: &Engine) -> bool {
+    let policy = sight.view.state.policy();
+    engine.spec.labels.keys().any(|key| !is_own_label(key, policy))
+}
+
 /// The word for an engine's health.
 pub(crate) fn health_word(health: Health) -> &'static str {
     match health {
@@ -89,7 +111,7 @@ fn health(sight: &Sight, engine: &Engine) -> Health {
 
 impl EngineState {
     /// An engine in this state of the cluster.
-    pub fn of(sight: &Sight, engine: &Engine) -> Self {
+    pub fn of(sight: &Sight, engine: &Engine, labels: Labels) -> Self {
         let nothing = EngineSoft::default();
         let soft = sight.soft.engine(engine.node, engine.id).unwrap_or(&nothing);
         let first_seen = engine.started_at_ms.unwrap_or(engine.reserved_at_ms);
@@ -98,7 +120,7 @@ impl EngineState {
         let known_alive = known_alive.into_iter().flatten().max().unwrap_or(first_seen);
         let last_seen = soft.last_seen_ms.unwrap_or_else(|| sight.shown(known_alive));
         Self {
-            record: EngineRecord::of(sight, engine),
+            record: EngineRecord::of(sight, engine, labels),
             last_seen: zulu(last_seen),
             last_health_check: soft.last_health_check_ms.map(zulu),
             last_cache_cleanup: None,
@@ -109,7 +131,7 @@ impl EngineState {
 
 impl EngineRecord {
     /// An engine in this state of the cluster.
-    pub fn of(sight: &Sight, engine: &Engine) -> Self {
+    pub fn of(sight: &Sight, engine: &Engine, shown: Labels) -> Self {
         let state = &sight.view.state;
         let node = state.node(engine.node);
         let nothing = EngineSoft::default();
@@ -117,6 +139,10 @@ impl EngineRecord {
         let first_seen = engine.started_at_ms.unwrap_or(engine.reserved_at_ms);
         let usage = state.usage(engine.id);
         let node_name = node.map_or("", |node| node.info.name.as_str());
+        let labels = match shown {
+            Labels::Own => own_labels,
+            Labels::All => labels,
+        };
         let host = reach::by_clients(node.map(|node| &**node), engine).to_owned();
         Self {
             container_id: engine.container_id.as_deref().unwrap_or_default().to_owned(),

@@ -13,7 +13,7 @@ use crate::http::answer::snapshot::{Sight, to_json};
 use crate::http::answer::time::zulu;
 use crate::http::app::App;
 use crate::http::cluster::{self, NodeRecord, Told};
-use crate::http::engines::model::EngineRecord;
+use crate::http::engines::model::{EngineRecord, Labels};
 use crate::http::engines::unlisted::{UnlistedCode, UnlistedReason};
 use crate::http::feed::wanted::ObjectType;
 use crate::http::status::{self, ClusterState};
@@ -65,7 +65,7 @@ impl FeedEngine {
         let why = UnlistedReason::of(&standing);
         let failing = engine.failing.as_ref();
         Self {
-            record: EngineRecord::of(sight, engine),
+            record: EngineRecord::of(sight, engine, Labels::Own),
             id: engine.id.0,
             phase: phase_word(engine.phase),
             listed: standing == Standing::Listed,

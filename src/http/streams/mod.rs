@@ -180,7 +180,7 @@ impl Wanted {
         let more = more.then(|| self.spelled(self.limit, Some(last)));
         // Digits and percent-encoded text are valid in a header.
         let next = more.and_then(|query| format!("<?{query}>; rel=\"next\"").try_into().ok());
-        Page { body, next, until }
+        Page { body, next, until, by_key: false }
     }
 }
 

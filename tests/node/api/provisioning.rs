@@ -50,7 +50,7 @@ async fn an_engine_is_provisioned_and_listed() {
         (&listed[0]["container_id"], &listed[0]["port"]),
         (&engine["container_id"], &engine["host_http_port"])
     );
-    assert_eq!(listed[0]["labels"]["team"], "red");
+    assert_eq!(bed.call("GET", "/engines", &Value::Null).await.json()[0]["labels"]["team"], "red");
     let fixed = bed.post("/provision/acestream", &json!({"host_port": "977"})).await.json();
     assert_eq!((&fixed["host_http_port"], &fixed["container_http_port"]), (&json!(977), &json!(977)));
     let taken = bed.post("/provision/acestream", &json!({"host_port": 977})).await;

@@ -115,10 +115,10 @@ async fn engines_and_streams_have_all_fields() {
         ("acestream.http_port", "901"),
         ("acestream.https_port", "45001"),
         ("host.http_port", "901"),
-        ("team", "blue"),
     ] {
         assert_eq!(labels[name], value, "{name}");
     }
+    assert_eq!(labels.get("team"), None, "a reader without the key sees what a caller chose");
     let stream = &bed.get("/streams").await.json()[0];
     let mut expected = vec![
         "id",

@@ -223,7 +223,8 @@ export interface paths {
         };
         /**
          * Inspect a container
-         * @description As Docker on its host shows it. By full id, a prefix of at least 12 characters, or name.
+         * @description As Docker on its host shows it. By full id, a prefix of at least 12 characters, or name. Readers without the key see the labels of the
+         *     cluster alone.
          */
         get: operations["get_container"];
         put?: never;
@@ -1043,9 +1044,9 @@ export interface components {
              * @description Fixed host port.
              */
             host_port?: number | null;
-            /** @description Image instead of the configured one. */
+            /** @description Image instead of the configured one, of those that `ACEFLEET_ALLOWED_IMAGES` allows. */
             image?: string | null;
-            /** @description Labels of the container; our own take precedence. */
+            /** @description Labels of the container, of those that `ACEFLEET_ALLOWED_LABELS` allows. */
             labels?: {
                 [key: string]: string;
             };
@@ -1132,7 +1133,7 @@ export interface components {
          * @example max_capacity
          * @enum {string}
          */
-        BlockedCode: "behind" | "busy" | "circuit_breaker" | "conflict" | "deleted" | "docker_error" | "docker_unavailable" | "drained" | "exited" | "general_error" | "held_back" | "host_silent" | "idle" | "idle_ttl" | "image_missing" | "image_pulling" | "internal" | "max_capacity" | "network_missing" | "no_free_ports" | "no_host" | "no_leader" | "no_quorum" | "no_settings" | "node_removed" | "not_formed" | "not_stored" | "oom" | "outbox_full" | "owner_unreachable" | "pending" | "port_taken" | "registry_full" | "replaced" | "scaled_down" | "shutting_down" | "startup_timeout" | "stopped" | "unhealthy" | "unknown_outcome" | "vanished" | "vpn_disconnected" | "vpn_error" | "vpn_misplaced" | "vpn_port_changed" | "vpn_reconnected" | "vpn_recreated" | "vpn_unhealthy";
+        BlockedCode: "behind" | "busy" | "circuit_breaker" | "conflict" | "deleted" | "docker_error" | "docker_unavailable" | "drained" | "exited" | "general_error" | "held_back" | "host_silent" | "idle" | "idle_ttl" | "image_missing" | "image_pulling" | "internal" | "max_capacity" | "network_missing" | "no_free_ports" | "no_host" | "no_leader" | "no_quorum" | "no_settings" | "node_removed" | "not_allowed" | "not_formed" | "not_stored" | "oom" | "outbox_full" | "owner_unreachable" | "pending" | "port_taken" | "registry_full" | "replaced" | "scaled_down" | "shutting_down" | "startup_timeout" | "stopped" | "unhealthy" | "unknown_outcome" | "vanished" | "vpn_disconnected" | "vpn_error" | "vpn_misplaced" | "vpn_port_changed" | "vpn_reconnected" | "vpn_recreated" | "vpn_unhealthy";
         /**
          * @description What was not done.
          * @enum {string}
@@ -1426,7 +1427,7 @@ export interface components {
             health_status: string;
             /** @description Where clients reach it. */
             host: string;
-            /** @description Labels of its container. */
+            /** @description Labels of its container. Those that its caller chose are shown only to readers with the key, and not in the feed. */
             labels: {
                 [key: string]: string;
             };
@@ -2489,7 +2490,7 @@ export interface components {
         /**
          * @description Any container to start.
          * @example {
-         *       "image": "nginx:alpine",
+         *       "image": "jopsis/acestream:x64",
          *       "name_prefix": "svc"
          *     }
          */
@@ -2497,8 +2498,9 @@ export interface components {
             env?: {
                 [key: string]: string;
             };
-            /** @description Image; without it `TARGET_IMAGE`. */
+            /** @description Image, of those that `ACEFLEET_ALLOWED_IMAGES` allows; without it `TARGET_IMAGE`. */
             image?: string | null;
+            /** @description Labels, of those that `ACEFLEET_ALLOWED_LABELS` allows. */
             labels?: {
                 [key: string]: string;
             };
