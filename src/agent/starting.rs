@@ -76,7 +76,7 @@ pub(super) async fn start(ctx: &Context, id: EngineId) {
         let spec = match spec {
             Ok(spec) => spec,
             Err(fault) => {
-                let message = format!("host {}: {fault}", ctx.config.node_name);
+                let message = format!("host {} does not start it: {fault}", ctx.config.node_name);
                 return fail(ctx, id, Cause::NotAllowed, message).await;
             }
         };

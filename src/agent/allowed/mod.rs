@@ -41,7 +41,9 @@ pub enum PortField {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, IntoStaticStr)]
 pub enum NotAllowed {
     /// The operator has not allowed the image.
-    #[error("the image {image} may not be started: let {IMAGES} name it, or leave the image out")]
+    #[error(
+        "the image {image} may not be started: let ACEFLEET_ALLOWED_IMAGES name it, or leave the image out"
+    )]
     #[strum(serialize = "image_not_allowed")]
     Image {
         /// As the caller named it.
@@ -57,7 +59,7 @@ pub enum NotAllowed {
         why: BadReference,
     },
     /// The operator has not allowed the label.
-    #[error("the label {key} may not be given: let {LABELS} name it, or leave it out")]
+    #[error("the label {key} may not be given: let ACEFLEET_ALLOWED_LABELS name it, or leave it out")]
     #[strum(serialize = "label_not_allowed")]
     Label {
         /// Its key.
@@ -74,7 +76,7 @@ pub enum NotAllowed {
     },
     /// Other programs on the host act on the variable, and the operator has not allowed that.
     #[error(
-        "proxies and service lists of a host act on the variable {name}: let {LABELS} name it, or leave it out"
+        "proxies and service lists of a host act on the variable {name}: let ACEFLEET_ALLOWED_LABELS name it, or leave it out"
     )]
     #[strum(serialize = "variable_not_allowed")]
     Variable {
@@ -92,7 +94,7 @@ pub enum NotAllowed {
     },
     /// Others trust what answers on such a port.
     #[error(
-        "port {port} is below 1024, where only those that {PORTS} gives to engines may be used: choose another, or none"
+        "port {port} is below 1024, where only those that PORT_RANGE_HOST gives to engines may be used: choose another, or none"
     )]
     #[strum(serialize = "port_not_allowed")]
     LowPort {

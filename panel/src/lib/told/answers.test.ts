@@ -159,6 +159,7 @@ const WRITTEN: [file: string, item: string][] = [
   ['src/http/provision/body.rs', 'fn engine'],
   ['src/http/streams/mod.rs', 'fn stop'],
   ['src/agent/starting.rs', ''],
+  ['src/agent/allowed/mod.rs', 'enum NotAllowed'],
   ['src/agent/runtime.rs', 'enum RuntimeError'],
   ['src/agent/docker_connection.rs', 'fn connect'],
   ['src/agent/docker_connection.rs', 'fn explain'],

@@ -135,6 +135,17 @@ export const ANSWERS = {
   conflicts: /^(?<n>\d+) leases in a row were in use on this host, lastly (?<value>.+)$/,
   pulling: /^the image (?<value>\S+) is still being pulled on host (?<node>\S+); /,
   noImage: /^the image (?<value>\S+) is not on host (?<node>\S+): (?<why>.+)\. Run `/s,
+  notStarted: /^host (?<node>\S+) does not start it: (?<why>.+)$/s,
+  imageNotAllowed: /^the image (?<value>\S+) may not be started: let ACEFLEET_ALLOWED_IMAGES name it, /,
+  noReference: /^(?<value>.+) names no image: (?<why>.+)$/s,
+  labelNotAllowed: /^the label (?<value>.*) may not be given: let ACEFLEET_ALLOWED_LABELS name it, /s,
+  ownLabel:
+    /^labels that begin with acefleet\., acestream\. or host\. are set by the cluster alone: leave (?<value>.+) out$/s,
+  variableNotAllowed:
+    /^proxies and service lists of a host act on the variable (?<value>.+): let ACEFLEET_ALLOWED_LABELS name it, /s,
+  ownPort: /^port (?<n>\d+) is one of the node's own: /,
+  lowPort: /^port (?<n>\d+) is below 1024, where only those that PORT_RANGE_HOST gives to engines may be used: /,
+  vpnName: /^a container that is named (?<name>\S+)-… could be taken for the VPN container (?<vpn>\S+): /,
   vanishedAfterPull: /^it vanished after the pull$/,
   noNetwork: /^host (?<node>\S+) has no Docker network (?<value>\S+): run `/,
   vpnStopped: /^the VPN container (?<vpn>\S+) does not run on host (?<node>\S+)$/,
