@@ -14,6 +14,11 @@ use crate::agent::runtime::{Inspection, Observed, RuntimeError, VpnView};
 use crate::agent::spec::{ContainerSpec, Restart};
 use crate::peers::{ContainerView, PortBinding};
 
+/// Programs with a bit for another user, and those with capabilities of their own, run as any other.
+const NO_NEW_PRIVILEGES: &str = "no-new-privileges:true";
+/// All capabilities, in Docker's word.
+const ALL_CAPABILITIES: &str = "ALL";
+
 /// What is sent to create a container.
 pub(super) fn create_body(spec: &ContainerSpec) -> ContainerCreateBody {
     let bindings: PortMap =
@@ -22,6 +27,7 @@ pub(super) fn create_body(spec: &ContainerSpec) -> ContainerCreateBody {
         Restart::Never => RestartPolicyNameEnum::NO,
         Restart::UnlessStopped => RestartPolicyNameEnum::UNLESS_STOPPED,
     };
+    let keeps = spec.keeps.as_ref();
     ContainerCreateBody {
         image: Some(spec.image.clone()),
         env: Some(spec.env.iter().map(|(key, value)| format!("{key}={value}")).collect()),
@@ -32,6 +38,10 @@ pub(super) fn create_body(spec: &ContainerSpec) -> ContainerCreateBody {
             port_bindings: Some(bindings),
             network_mode: spec.network.clone(),
             memory: spec.memory.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX)),
+            pids_limit: spec.pids.map(i64::from),
+            security_opt: keeps.map(|_| vec![NO_NEW_PRIVILEGES.to_owned()]),
+            cap_drop: keeps.map(|_| vec![ALL_CAPABILITIES.to_owned()]),
+            cap_add: keeps.map(|kept| kept.iter().map(|kept| <&str>::from(kept).to_owned()).collect()),
             restart_policy: Some(RestartPolicy { name: Some(restart), maximum_retry_count: None }),
             ..HostConfig::default()
         }),

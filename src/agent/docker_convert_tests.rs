@@ -1,4 +1,5 @@
 use super::*;
+use crate::config::Capability;
 
 fn spec(ports: &[(&str, u16)]) -> ContainerSpec {
     ContainerSpec {
@@ -11,6 +12,8 @@ fn spec(ports: &[(&str, u16)]) -> ContainerSpec {
         ports: ports.iter().map(|(port, host)| ((*port).to_owned(), *host)).collect(),
         network: Some("net".to_owned()),
         memory: Some(1 << 30),
+        pids: Some(2_048),
+        keeps: Some([Capability::DacOverride].into()),
         restart: Restart::Never,
     }
 }
@@ -107,11 +110,22 @@ fn a_body_says_what_the_spec_says() {
     assert_eq!(body.env, Some(vec!["A=1=1".to_owned(), "B=2".to_owned()]));
     assert_eq!(body.exposed_ports, Some(vec!["19006/tcp".to_owned()]));
     let host = body.host_config.unwrap();
-    assert_eq!(host.memory, Some(1 << 30));
+    assert_eq!((host.memory, host.pids_limit), (Some(1 << 30), Some(2_048)));
+    assert_eq!(host.security_opt, Some(vec!["no-new-privileges:true".to_owned()]));
+    assert_eq!(host.cap_drop, Some(vec!["ALL".to_owned()]));
+    assert_eq!(host.cap_add, Some(vec!["DAC_OVERRIDE".to_owned()]));
     assert_eq!(host.network_mode.as_deref(), Some("net"));
     assert_eq!(host.restart_policy.unwrap().name, Some(RestartPolicyNameEnum::NO));
     let bindings = host.port_bindings.unwrap();
     assert_eq!(bindings["19006/tcp"].as_ref().unwrap()[0].host_port.as_deref(), Some("19006"));
+}
+
+#[test]
+fn without_confinement_a_container_gets_what_docker_gives() {
+    let plain = ContainerSpec { keeps: None, pids: None, memory: None, ..spec(&[]) };
+    let host = create_body(&plain).host_config.unwrap();
+    assert_eq!((host.security_opt, host.cap_drop, host.cap_add), (None, None, None));
+    assert_eq!((host.memory, host.pids_limit, host.privileged), (None, None, None));
 }
 
 #[test]

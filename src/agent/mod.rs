@@ -3,7 +3,8 @@
 //!
 //! - [`runtime`]: what is asked of a container engine; [`docker`], `docker_connection`, `docker_wire`, `docker_convert`, `docker_log`,
 //!   `docker_stats`, `docker_refusal`: the same on a Docker daemon
-//! - [`spec`], [`variant`]: which container stands for an engine; [`allowed`]: what callers may have started
+//! - [`spec`], [`variant`]: which container stands for an engine; [`allowed`]: what callers may have started; [`confinement`]: what engines
+//!   may do
 //! - [`plan`]: what has to be done, as pure functions; `driver`: does it
 //! - `starting`, `ending`, `last_look`, `last_words`: the life of one container; `pace`, `pull`: queue and images
 //! - `lacking`: whether this host has what starts found missing by name
@@ -30,6 +31,7 @@ pub(crate) mod book;
 mod causes;
 pub mod clients;
 mod collector;
+pub mod confinement;
 mod context;
 pub mod contradicted;
 pub mod docker;

@@ -1,16 +1,17 @@
 //! The container of an engine: labels, environment, command, ports. Pure, without questions to Docker.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use acefleet_registry::engine::{EngineSpec, Kind};
 use acefleet_registry::rules::settings::OWN_LABELS;
 use acefleet_registry::{Engine, EngineId, Policy};
 
 use crate::agent::allowed::{self, NotAllowed};
+use crate::agent::confinement;
 use crate::agent::engine_network::EngineNetwork;
 use crate::agent::variant;
 use crate::agent::vpn::Network;
-use crate::config::{Config, Variant};
+use crate::config::{Capability, Config, Variant};
 
 /// Label with the cluster id. With [`LABEL_NODE`] it says that a container is ours.
 pub const LABEL_CLUSTER: &str = "acefleet.cluster";
@@ -68,6 +69,10 @@ pub struct ContainerSpec {
     pub network: Option<String>,
     /// Memory limit in bytes.
     pub memory: Option<u64>,
+    /// Processes and threads at the most.
+    pub pids: Option<u32>,
+    /// Capabilities that it keeps, without a way to gain others; none: what Docker gives.
+    pub keeps: Option<BTreeSet<Capability>>,
     /// What Docker does when it ends.
     pub restart: Restart,
 }
@@ -172,6 +177,8 @@ pub fn container(
             ports: ports.clone(),
             network: config.docker_network.clone(),
             memory: None,
+            pids: None,
+            keeps: None,
             restart: Restart::UnlessStopped,
         },
     })
@@ -233,9 +240,11 @@ fn acestream(engine: &Engine, config: &Config, policy: &Policy, cluster_id: &str
     }
     let variant = variant::name(variant).to_owned();
     let named = Engine { variant: Some(variant.clone()), ..engine.clone() };
+    let image = engine.spec.image.clone().unwrap_or_else(|| variant::image(config));
     ContainerSpec {
         name: engine.container_name.clone(),
-        image: engine.spec.image.clone().unwrap_or_else(|| variant::image(config)),
+        keeps: confinement::of(config, &image),
+        image,
         variant: Some(variant),
         env,
         labels: labels(&named, policy, cluster_id, &config.node_name),
@@ -243,6 +252,7 @@ fn acestream(engine: &Engine, config: &Config, policy: &Policy, cluster_id: &str
         ports: published,
         network: config.docker_network.clone(),
         memory: config.memory_limit,
+        pids: config.pids_limit,
         restart: Restart::Never,
     }
 }

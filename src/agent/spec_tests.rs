@@ -95,6 +95,8 @@ fn a_plain_engine_is_made_as_the_proxy_image_wants_it() {
             ports: BTreeMap::from([("19006/tcp".to_owned(), 19006)]),
             network: None,
             memory: Some(512 << 20),
+            pids: Some(2_048),
+            keeps: Some([Capability::DacOverride].into()),
             restart: Restart::Never,
         }
     );
@@ -168,12 +170,7 @@ fn no_caller_chooses_network_volumes_or_arguments() {
         let settings = [("ENGINE_VARIANT", variant), ("DOCKER_NETWORK", "engines")];
         let plain = made(&settings, &engine(EngineSpec::acestream(), PORTS));
         let asked = made(&settings, &engine(spec.clone(), PORTS));
-        let shape = |made: &ContainerSpec| {
-            let ContainerSpec {
-                name, image, variant, labels, command, ports, network, memory, restart, ..
-            } = made.clone();
-            (name, image, variant, labels, command, ports, (network, memory, restart))
-        };
+        let shape = |made: &ContainerSpec| ContainerSpec { env: BTreeMap::new(), ..made.clone() };
         assert_eq!(shape(&asked), shape(&plain), "{variant}");
         for ours in plain.env.keys() {
             assert_eq!(asked.env[ours], plain.env[ours], "{variant} {ours}");
@@ -242,6 +239,29 @@ fn a_target_image_is_used_exactly_and_a_callers_image_before_it() {
 }
 
 #[test]
+fn engines_run_with_as_little_as_their_image_needs() {
+    let keeps = |settings: &[(&str, &str)], name: Option<&str>| {
+        let spec = EngineSpec { image: name.map(str::to_owned), ..EngineSpec::acestream() };
+        made(settings, &engine(spec, PORTS)).keeps
+    };
+    let known: Option<BTreeSet<Capability>> = Some([Capability::DacOverride].into());
+    for variant in ["krinkuto11-amd64", "jopsis-amd64", "jopsis-arm32", "jopsis-arm64"] {
+        let made = made(&[("ENGINE_VARIANT", variant)], &engine(EngineSpec::acestream(), PORTS));
+        assert_eq!((&made.keeps, made.pids, made.memory), (&known, Some(2_048), Some(2 << 30)), "{variant}");
+    }
+    let target = ("TARGET_IMAGE", "ghcr.io/krinkuto11/acestream-http-proxy:v2");
+    assert_eq!(keeps(&[target], None), known, "another version of a known image");
+    let others = keeps(&[("TARGET_IMAGE", "own/engine:1")], None).unwrap();
+    assert!(others.contains(&Capability::Setuid) && !others.contains(&Capability::NetRaw), "{others:?}");
+    assert_eq!(keeps(&[("ACEFLEET_ALLOWED_IMAGES", "other:1")], Some("other:1")), Some(others));
+    assert_eq!(keeps(&[("ACEFLEET_ENGINE_CAPABILITIES", "none")], None), Some(BTreeSet::new()));
+    assert_eq!(keeps(&[("ACEFLEET_ENGINE_HARDENED", "false")], None), None);
+    let limits = [("ACEFLEET_ENGINE_PIDS", "0"), ("ENGINE_MEMORY_LIMIT", "0")];
+    let made = made(&limits, &engine(EngineSpec::acestream(), PORTS));
+    assert_eq!((made.pids, made.memory), (None, None));
+}
+
+#[test]
 fn a_generic_container_is_left_to_docker_after_its_start() {
     let spec = EngineSpec {
         kind: Kind::Generic { ports: BTreeMap::from([("40001/tcp".to_owned(), 19001)]) },
@@ -254,6 +274,7 @@ fn a_generic_container_is_left_to_docker_after_its_start() {
     let allowed = [("ACEFLEET_ALLOWED_IMAGES", "nginx:1"), ("ACEFLEET_ALLOWED_LABELS", "mine")];
     let made = made(&allowed, &engine(spec, Ports::default()));
     assert_eq!(made.restart, Restart::UnlessStopped);
+    assert_eq!((&made.keeps, made.pids, made.memory), (&None, None, None), "nobody knows what it needs");
     assert_eq!(made.ports, BTreeMap::from([("40001/tcp".to_owned(), 19001)]));
     assert_eq!(made.env, pairs(&[("A", "b")]));
     assert_eq!(made.variant, None);

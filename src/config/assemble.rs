@@ -15,7 +15,7 @@ use super::report::{Findings, Shown};
 use super::sources::Sources;
 use super::table::SETTINGS;
 use super::values::{Config, LogFormat, Secret, Variant};
-use super::{check, docker, vpn};
+use super::{capability, check, docker, vpn};
 
 /// The configuration unless a value without a default is missing, all settings for `config show`, and the findings.
 pub fn assemble(sources: Sources) -> (Option<Config>, Vec<Shown>, Findings) {
@@ -75,6 +75,9 @@ fn read(r: &mut Reader) -> Option<Config> {
         arm64_version: r.text("ENGINE_ARM64_VERSION", docker::tag),
         allowed_images: r.list("ACEFLEET_ALLOWED_IMAGES", docker::images),
         allowed_labels: r.list("ACEFLEET_ALLOWED_LABELS", docker::labels),
+        hardened: r.flag("ACEFLEET_ENGINE_HARDENED"),
+        capabilities: r.optional_text("ACEFLEET_ENGINE_CAPABILITIES", capability::capabilities),
+        pids_limit: Some(r.small_count("ACEFLEET_ENGINE_PIDS")).filter(|limit| *limit != 0),
         memory_limit: r.memory("ENGINE_MEMORY_LIMIT"),
         policy,
         given: Name::ALL.into_iter().filter(|name| r.is_set(name.as_str())).collect(),

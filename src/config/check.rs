@@ -301,6 +301,14 @@ fn remarks(config: &Config, r: &mut Reader) {
         let line = format!("{} has no effect beside {}", r.quote("ENGINE_VARIANT"), r.quote("TARGET_IMAGE"));
         r.findings.warning("ENGINE_VARIANT", line);
     }
+    if r.is_set("ACEFLEET_ENGINE_CAPABILITIES") && !config.hardened && r.sound(&["ACEFLEET_ENGINE_HARDENED"])
+    {
+        let line = format!(
+            "{} has no effect while ACEFLEET_ENGINE_HARDENED is false",
+            r.quote("ACEFLEET_ENGINE_CAPABILITIES")
+        );
+        r.findings.warning("ACEFLEET_ENGINE_CAPABILITIES", line);
+    }
     if r.is_set("ACEFLEET_RELAY_BIND") && !config.relay && r.sound(&["ACEFLEET_RELAY"]) {
         let line = format!("{} has no effect while ACEFLEET_RELAY is false", r.quote("ACEFLEET_RELAY_BIND"));
         r.findings.warning("ACEFLEET_RELAY_BIND", line);

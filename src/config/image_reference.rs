@@ -163,6 +163,12 @@ impl ImageReference {
     pub fn parse(text: &str) -> Result<Self, BadReference> {
         Parts::split(text, false).map(Self)
     }
+
+    /// Whether both are versions of one image.
+    #[must_use]
+    pub fn is_of_repository(&self, other: &Self) -> bool {
+        (&self.0.registry, &self.0.repository) == (&other.0.registry, &other.0.repository)
+    }
 }
 
 impl fmt::Display for ImageReference {

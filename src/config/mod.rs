@@ -6,7 +6,7 @@
 //! - [`names`]: unknown names and what was meant
 //! - [`reader`], [`parse`], [`docker`]: from text to values
 //! - [`assemble`]: from values to [`Config`], see [`values`]
-//! - [`image_reference`], [`image_pattern`], [`label_pattern`], [`wildcard`]: which images and labels are meant
+//! - [`image_reference`], [`image_pattern`], [`label_pattern`], [`wildcard`]: which images and labels are meant; [`capability`]: what engines keep
 //! - [`shared`]: cluster-wide settings, of which a node has the first values
 //! - [`vpn`]: VPN containers
 //! - [`check`]: settings that contradict each other
@@ -14,6 +14,7 @@
 //! - [`show`]: tables and example files
 
 pub mod assemble;
+pub mod capability;
 pub mod check;
 pub mod docker;
 pub mod dotenv;
@@ -39,6 +40,7 @@ pub mod wildcard;
 
 use std::path::Path;
 
+pub use capability::Capability;
 pub use image_pattern::ImagePattern;
 pub use image_reference::{BadReference, ImageReference};
 pub use label_pattern::LabelPattern;

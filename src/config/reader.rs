@@ -143,7 +143,7 @@ impl Reader {
     }
 
     pub fn memory(&mut self, name: &str) -> Option<u64> {
-        self.optional(name, |_, text| parse::memory(text)).flatten()
+        self.fixed(name, |_, text| parse::memory(text))
     }
 
     pub fn key(&mut self, name: &str) -> Option<String> {

@@ -33,6 +33,8 @@ pub enum Kind {
     Labels,
     /// An amount of memory.
     Memory,
+    /// Capabilities of Linux.
+    Capabilities,
     /// An IP address without a port.
     Address,
     /// IP addresses without ports.
@@ -104,6 +106,11 @@ impl Kind {
             }
             Self::Memory => {
                 "digits with an optional unit b, k, m or g, from 32m to 128g; 0 = unlimited".into()
+            }
+            Self::Capabilities => {
+                "none, or some of AUDIT_WRITE, CHOWN, DAC_OVERRIDE, FOWNER, FSETID, KILL, MKNOD, NET_BIND_SERVICE, NET_RAW, SETFCAP, \
+                 SETGID, SETPCAP, SETUID and SYS_CHROOT, separated by commas"
+                    .into()
             }
             Self::Address => "an IP address without a port, such as 0.0.0.0, 127.0.0.1 or ::".into(),
             Self::Addresses => {

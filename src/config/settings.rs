@@ -167,9 +167,22 @@ pub const SETTINGS: &[Setting] = &[
          or `SERVICE_`, which count as labels here. `*` allows all but those of the cluster.",
     ),
     Setting::new(
-        "ENGINE_MEMORY_LIMIT", Section::Engines, Kind::Memory, "", "768m",
-        "Memory that one engine may use.",
-    ).default_words("unlimited"),
+        "ACEFLEET_ENGINE_HARDENED", Section::Engines, Kind::Flag, "true", "false",
+        "Engines can gain no privileges (`no-new-privileges`) and keep only `ACEFLEET_ENGINE_CAPABILITIES`. Turn it off for an image that does not \
+         start so.",
+    ),
+    Setting::new(
+        "ACEFLEET_ENGINE_CAPABILITIES", Section::Engines, Kind::Capabilities, "", "CHOWN,DAC_OVERRIDE,SETGID,SETUID",
+        "Capabilities that engines of this host keep.",
+    ).default_words("`DAC_OVERRIDE` for the images of the variants, for others also `CHOWN`, `FOWNER`, `KILL`, `SETGID` and `SETUID`"),
+    Setting::new(
+        "ACEFLEET_ENGINE_PIDS", Section::Engines, Kind::Count { min: 0, max: 4_194_304 }, "2048", "4096",
+        "Processes and threads that one engine may have; 0 = unlimited.",
+    ),
+    Setting::new(
+        "ENGINE_MEMORY_LIMIT", Section::Engines, Kind::Memory, "2g", "768m",
+        "Memory that one engine may use. The orchestrator had no limit here, and one engine could take all of its host.",
+    ),
     Setting::shared(
         Name::ContainerLabel, Section::Engines, "ondemand.app=myservice", "orchestrator.managed=acestream",
         "Label that marks managed containers. Containers without it are never touched.",

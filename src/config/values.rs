@@ -10,6 +10,7 @@ use acefleet_registry::settings::{Name, Value};
 use acefleet_registry::vpn::VpnInfo;
 use ipnet::IpNet;
 
+use super::capability::Capability;
 use super::image_pattern::ImagePattern;
 use super::label_pattern::LabelPattern;
 
@@ -110,6 +111,12 @@ pub struct Config {
     pub allowed_images: Vec<ImagePattern>,
     /// `ACEFLEET_ALLOWED_LABELS`: what callers may give containers here.
     pub allowed_labels: Vec<LabelPattern>,
+    /// `ACEFLEET_ENGINE_HARDENED`: engines gain no privileges and keep few capabilities.
+    pub hardened: bool,
+    /// `ACEFLEET_ENGINE_CAPABILITIES`: those that they keep; none: what their image needs.
+    pub capabilities: Option<BTreeSet<Capability>>,
+    /// `ACEFLEET_ENGINE_PIDS`: processes and threads of an engine; none: without a limit.
+    pub pids_limit: Option<u32>,
     /// `ENGINE_MEMORY_LIMIT` in bytes.
     pub memory_limit: Option<u64>,
     /// Cluster-wide settings of this node. A new cluster begins with those of the node that forms it; what is in force is in the registry.

@@ -31,7 +31,8 @@ fn defaults_are_those_of_the_contract() {
     assert_eq!(config.arm64_version, "arm64-v3.2.13");
     assert_eq!(config.log_format, LogFormat::Text);
     assert_eq!((config.api_key, config.docker_host, config.docker_network), (None, None, None));
-    assert_eq!((config.target_image, config.memory_limit), (None, None));
+    assert_eq!((config.target_image, config.memory_limit), (None, Some(2 << 30)));
+    assert_eq!((config.hardened, config.capabilities, config.pids_limit), (true, None, Some(2_048)));
     assert_eq!(config.collect_interval, Duration::from_secs(5));
     assert_eq!(config.monitor_interval, Duration::from_secs(10));
     assert_eq!(config.health_interval, Duration::from_secs(2));

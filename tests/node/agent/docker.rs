@@ -190,7 +190,10 @@ async fn an_engine_lives_and_is_drained() {
     );
     assert_eq!(seen.labels["host.http_port"], port);
     let made = bed.docker.inspect_container(container(&engine), None).await.unwrap().host_config.unwrap();
-    assert_eq!(made.memory, Some(256 << 20));
+    assert_eq!((made.memory, made.pids_limit), (Some(256 << 20), Some(2_048)));
+    assert_eq!(made.security_opt, Some(vec!["no-new-privileges:true".to_owned()]));
+    assert_eq!(made.cap_drop, Some(vec!["ALL".to_owned()]));
+    assert!(made.cap_add.is_some_and(|kept| !kept.is_empty()), "it keeps what its image may need");
     assert_eq!(made.restart_policy.unwrap().name.unwrap().to_string(), "no");
     let listed = bed.node.agent().by_label("host.http_port", &port).await.unwrap();
     assert_eq!(listed, [seen]);
