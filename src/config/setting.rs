@@ -100,10 +100,7 @@ impl Kind {
             Self::Ports => "two ports FIRST-LAST from 1 to 65535, FIRST not above LAST".into(),
             Self::OneOf(words) => format!("one of {}", words.join(", ")),
             Self::Label => "KEY=VALUE with exactly one = and a key that is not empty".into(),
-            Self::Labels => {
-                "keys of labels, separated by commas, with * for any run of characters, such as team,app.*"
-                    .into()
-            }
+            Self::Labels => "keys of labels, separated by commas; a star stands for any run of characters".into(),
             Self::Memory => {
                 "digits with an optional unit b, k, m or g, from 32m to 128g; 0 = unlimited".into()
             }
@@ -130,9 +127,7 @@ impl Kind {
             Self::File => "a file".into(),
             Self::Image => "a Docker image, such as registry.example.org/name:tag".into(),
             Self::Images => {
-                "Docker images, separated by commas, with * for any run of characters but a slash, such as \
-                 registry.example.org/*/name:*; * alone = every image"
-                    .into()
+                "Docker images, separated by commas; a star stands for any run of characters but a slash, and alone for every image".into()
             }
             Self::Tag => "a tag of a Docker image".into(),
             Self::Network => "the name of a Docker network".into(),

@@ -162,9 +162,9 @@ pub const SETTINGS: &[Setting] = &[
     ),
     Setting::new(
         "ACEFLEET_ALLOWED_LABELS", Section::Engines, Kind::Labels, "stream_id", "stream_id,team,app.*",
-        "Labels that callers may give containers on this host, by their keys. Other programs act on labels, so allow those of a proxy or a \
-         scheduler, such as `traefik.*`, only to callers that may steer it. So do variables that begin with `VIRTUAL_`, `LETSENCRYPT_` \
-         or `SERVICE_`, which count as labels here. `*` allows all but those of the cluster.",
+        "Labels that callers may give containers on this host, by their keys. Other programs act on labels: allow those of a proxy or a \
+         scheduler, such as `traefik.*`, only where callers may steer it. Variables that begin with `VIRTUAL_`, `LETSENCRYPT_` or \
+         `SERVICE_` count as labels here. `*` allows all but those of the cluster.",
     ),
     Setting::new(
         "ACEFLEET_ENGINE_HARDENED", Section::Engines, Kind::Flag, "true", "false",
