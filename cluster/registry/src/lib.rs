@@ -8,6 +8,8 @@
 //! - [`rules`]: what is decided, and why
 //! - [`plan`]: what the leader does by itself
 //! - [`digest`]: what replicas compare
+//! - `invariants`, `redacted`, `resumed`: states from files: what must hold of them, what is taken out for others, and what is passed over when
+//!   a cluster begins from an old one
 //! - [`weight`]: bytes of records, and how many there may be
 //! - [`address`], [`container_id`], [`conf`]: hosts and containers as text, and ports in a caller's `CONF`
 //! - [`reach`]: where engines are reached
@@ -20,12 +22,15 @@ pub mod conf;
 pub mod container_id;
 pub mod digest;
 mod index;
+mod invariants;
 pub mod level;
 pub mod plan;
 pub mod queries;
 pub mod reach;
 pub mod records;
+mod redacted;
 pub mod reply;
+mod resumed;
 pub mod rules;
 pub mod state;
 pub mod weight;

@@ -186,6 +186,17 @@ impl EventLog {
         self.ring.binary_search_by(|event| event.id.cmp(&id)).unwrap_or_else(|place| place)
     }
 
+    /// Gives the next event a greater id than this one.
+    pub(crate) fn pass_over(&mut self, id: u64) {
+        self.next_id = self.next_id.max(id);
+    }
+
+    /// The log with another event in the place of each.
+    pub(crate) fn each(&self, other: impl Fn(&Event) -> Event) -> Self {
+        let ring = self.ring.iter().map(|event| Arc::new(other(event))).collect();
+        Self { ring, ..self.clone() }
+    }
+
     /// Id of the newest event that was ever pushed; 0 before the first.
     #[must_use]
     pub fn last_id(&self) -> u64 {

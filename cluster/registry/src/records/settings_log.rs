@@ -10,6 +10,7 @@ use crate::records::ids::NodeId;
 use crate::records::policy::Policy;
 use crate::records::settings::Changed;
 use crate::records::time::Elapsed;
+use crate::redacted::without_address;
 use crate::weight::{SETTINGS_MAX, Weigh};
 
 /// Newest changes that are kept.
@@ -46,6 +47,15 @@ impl SettingsLog {
     #[must_use]
     pub fn revision(&self) -> u64 {
         self.revision
+    }
+
+    /// The log without the addresses of callers.
+    pub(crate) fn without_callers(&self) -> Self {
+        let changes = self.changes.iter().map(|change| {
+            let by = change.by.as_ref().map(without_address);
+            Arc::new(SettingsChange { by, ..(**change).clone() })
+        });
+        Self { changes: changes.collect(), ..self.clone() }
     }
 
     /// True as long as nothing was written.
