@@ -27,12 +27,13 @@ fn operations() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(openapi::common()).merge(prompt()).merge(patient())
 }
 
-/// Operations that wait for a container to stop or for a change of members. They may take up to 20 s.
+/// Operations that wait for a container to stop, for a change of members or for the disk. They may take up to 20 s.
 fn patient() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(engines::containers::delete))
         .routes(routes!(cluster::nodes::remove))
         .routes(routes!(cluster::nodes::adopt))
+        .routes(routes!(cluster::backup::get))
 }
 
 /// All others, which are always answered in time.

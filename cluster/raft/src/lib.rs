@@ -14,6 +14,7 @@
 //! - `replica`: the core of a node, its state machine, leadership, clocks, comparison of replicas
 //! - `transport`: calls to other nodes, and what they tell of those nodes
 //! - `store`: the data directory: identity, log, marks, outbox, free space
+//! - `backup`: backup files, which are made of a node while it runs
 //! - `snapshot`: snapshot files
 //! - `types`: the types that openraft is given
 //! - `options`, `errors`: settings of a node, errors of this crate
@@ -23,6 +24,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod backup;
 mod cluster;
 mod errors;
 mod membership;

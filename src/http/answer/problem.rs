@@ -175,6 +175,11 @@ impl Problem {
         Self::later(BlockedKind::RequestBlocked, Code::Busy, message)
     }
 
+    /// 503 of a node that stops; nothing was done.
+    pub fn stopping(message: &str) -> Self {
+        Self::later(BlockedKind::RequestBlocked, Code::ShuttingDown, message)
+    }
+
     /// A call that was not answered in time.
     pub fn late() -> Self {
         let message = "it was not done in time, and may or may not have an effect";

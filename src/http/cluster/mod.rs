@@ -1,5 +1,6 @@
 //! `GET /cluster`: members, roles and lag, as this node sees them.
 
+pub(crate) mod backup;
 pub(crate) mod key;
 pub(crate) mod nodes;
 pub(crate) mod presence;

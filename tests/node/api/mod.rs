@@ -1,6 +1,7 @@
 //! The HTTP API of a real node (real registry on disk, real sockets) with a container engine in memory.
 
 mod access;
+mod backup;
 mod callers_labels;
 mod commands;
 mod commands_objects;

@@ -24,8 +24,8 @@ fn every_operation_says_who_may_call_it_and_what_it_answers() {
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
             operations += 1;
-            let is_secret =
-                ["/by-label", "/cluster/key", "/containers/{container_id}/logs"].contains(&path.as_str());
+            let secret = ["/by-label", "/cluster/backup", "/cluster/key", "/containers/{container_id}/logs"];
+            let is_secret = secret.contains(&path.as_str());
             let changes = method != "get" || is_secret;
             let schemes = operation["security"].as_array().unwrap_or_else(|| panic!("{method} {path}")).len();
             assert_eq!(schemes, if changes { 2 } else { 0 }, "{method} {path}");

@@ -1,5 +1,6 @@
 //! The handle of a running node.
 
+mod backup;
 mod end;
 pub(crate) mod open;
 mod requests;

@@ -122,6 +122,7 @@ pub(crate) async fn start_over(
         callers: Mutex::default(),
         store: tokio::sync::Mutex::new(Some(opened.store)),
         outbox: opened.outbox,
+        backups: Arc::new(tokio::sync::Semaphore::new(super::backup::MOST)),
         disk: Disk::default(),
         log_bytes: opened.log_bytes,
         membership: tokio::sync::Mutex::new(()),

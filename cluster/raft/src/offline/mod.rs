@@ -8,9 +8,10 @@ mod init;
 mod join;
 mod recover;
 
+pub use crate::types::known_member::KnownMember;
 pub use init::{Initialized, init};
 pub use join::{Joining, join};
-pub use recover::{Alive, Answers, Asked, KnownMember, Recovery, Said, recover};
+pub use recover::{Alive, Answers, Asked, Recovery, Said, recover};
 
 use std::io;
 use std::os::unix::fs::{MetadataExt, chown};

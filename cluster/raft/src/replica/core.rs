@@ -67,6 +67,8 @@ pub(crate) struct Core {
     /// Nodes that have greeted this one while it compares.
     pub callers: Mutex<BTreeSet<u64>>,
     pub outbox: Extent,
+    /// Room for backups that are made or read.
+    pub backups: Arc<tokio::sync::Semaphore>,
     /// Free space under the data directory.
     pub disk: Disk,
     /// Bytes of the log.

@@ -12,7 +12,7 @@ use openraft::{EntryPayload, OptionalSend, RaftSnapshotBuilder};
 use crate::replica::awaited::{self, Awaited};
 use crate::replica::compare::Due;
 use crate::replica::view::{Published, View};
-use crate::snapshot::{Snapshot, SnapshotDir, SnapshotFile};
+use crate::snapshot::{Captured, Snapshot, SnapshotDir, SnapshotFile};
 use crate::store::log_bytes::LogBytes;
 use crate::transport::acknowledged::Acknowledged;
 use crate::types::{LogId, SnapshotMeta, StoredMembership, TypeConfig};
@@ -71,6 +71,12 @@ impl StateMachine {
     /// The members as of that entry.
     pub fn membership(&self) -> &StoredMembership {
         &self.membership
+    }
+
+    /// The state and its place in the log. Cheap.
+    pub fn captured(&self) -> Captured {
+        let meta = SnapshotMeta { last_log_id: self.last_applied, last_membership: self.membership.clone() };
+        Captured { state: self.state.clone(), revision: self.revision, meta }
     }
 
     fn replace(&mut self, state: State, snapshot: &SnapshotFile) {
@@ -145,9 +151,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
 
     async fn get_snapshot_builder(&mut self) -> Builder {
         Builder {
-            state: self.state.clone(),
-            revision: self.revision,
-            meta: SnapshotMeta { last_log_id: self.last_applied, last_membership: self.membership.clone() },
+            captured: self.captured(),
             snapshots: self.snapshots.clone(),
             log_bytes: self.log_bytes.clone(),
         }
@@ -179,9 +183,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
 
 /// The state at one moment, ready to be written.
 pub(crate) struct Builder {
-    state: State,
-    revision: u64,
-    meta: SnapshotMeta,
+    captured: Captured,
     snapshots: SnapshotDir,
     log_bytes: Arc<LogBytes>,
 }
@@ -190,9 +192,9 @@ impl RaftSnapshotBuilder<TypeConfig> for Builder {
     type SnapshotData = SnapshotFile;
 
     async fn build_snapshot(&mut self) -> io::Result<Snapshot> {
-        let (state, revision) = (self.state.clone(), self.revision);
-        let (meta, snapshots) = (self.meta.clone(), self.snapshots.clone());
-        let snapshot = blocking(move || snapshots.store(&state, &meta, revision)).await?;
+        let (captured, snapshots) = (self.captured.clone(), self.snapshots.clone());
+        let snapshot =
+            blocking(move || snapshots.store(&captured.state, &captured.meta, captured.revision)).await?;
         self.log_bytes.snapshot(snapshot.header.index());
         tracing::info!(
             index = snapshot.header.index(),

@@ -89,24 +89,22 @@ impl SnapshotFile {
 
     /// Opens a file and checks header, size and hash. Blocks.
     pub fn verify(path: PathBuf) -> io::Result<Self> {
-        let (header, header_bytes, file) = open(&path)?;
+        let (header, header_bytes, file) = begin(&path, File::open(&path)?)?;
         check(&path, &header, file)?;
         Ok(Self::new(path, header, header_bytes))
     }
 
-    /// The same, with the state. The hash is checked first: the decoder trusts lengths, and a wrong one could ask for any
-    /// amount of memory. Blocks.
+    /// The same, with the state. Blocks.
     pub fn read(path: PathBuf) -> io::Result<(Self, State)> {
-        let (header, header_bytes, mut file) = open(&path)?;
-        let (begin, limit) = (file.get_mut().stream_position()?, file.limit());
-        check(&path, &header, &mut file)?;
-        file.get_mut().seek(SeekFrom::Start(begin))?;
-        file.set_limit(limit);
-        let (state, state_bytes) = unpack(file, header.state_bytes)?;
-        if state_bytes != header.state_bytes {
-            return Err(damaged(&path, "the unpacked size differs"));
-        }
+        let (header, header_bytes, state) = read(&path, File::open(&path)?, MAX_BODY)?;
         Ok((Self::new(path, header, header_bytes), state))
+    }
+
+    /// Header and state of a snapshot that begins at the place of `file` and fills the rest of it, if it is not longer than this when unpacked. The
+    /// path is for messages. Blocks.
+    pub fn read_rest(path: &Path, file: File, longest: u64) -> io::Result<(SnapshotHeader, State)> {
+        let (header, _, state) = read(path, file, longest)?;
+        Ok((header, state))
     }
 
     /// The state, read and checked anew. Blocks.
@@ -123,9 +121,25 @@ fn unpack(body: impl Read, longest: u64) -> io::Result<(State, u64)> {
     Ok((state, plain.into_inner().bytes))
 }
 
+/// Header, size of the header, and state of a snapshot. The hash is checked first: the decoder trusts what it is given.
+fn read(path: &Path, file: File, longest: u64) -> io::Result<(SnapshotHeader, u64, State)> {
+    let (header, header_bytes, mut file) = begin(path, file)?;
+    if header.state_bytes > longest {
+        return Err(damaged(path, "the size is not believable"));
+    }
+    let (begin, limit) = (file.get_mut().stream_position()?, file.limit());
+    check(path, &header, &mut file)?;
+    file.get_mut().seek(SeekFrom::Start(begin))?;
+    file.set_limit(limit);
+    let (state, state_bytes) = unpack(file, header.state_bytes)?;
+    if state_bytes != header.state_bytes {
+        return Err(damaged(path, "the unpacked size differs"));
+    }
+    Ok((header, header_bytes, state))
+}
+
 /// Header, its size, and the body, with one byte more than announced if there is one.
-fn open(path: &Path) -> io::Result<(SnapshotHeader, u64, io::Take<File>)> {
-    let mut file = File::open(path)?;
+fn begin(path: &Path, mut file: File) -> io::Result<(SnapshotHeader, u64, io::Take<File>)> {
     let mut magic = [0; 8];
     let mut length = [0; 4];
     file.read_exact(&mut magic)?;

@@ -1,5 +1,6 @@
 //! What openraft is told about this system: the types of entries, replies, members and ids.
 
+pub(crate) mod known_member;
 pub(crate) mod write_failure;
 
 use std::fmt;

@@ -8,13 +8,13 @@ use std::time::Duration;
 use acefleet_registry::NodeId;
 use futures::future::join_all;
 
-use super::said::{Alive, Answers, Asked, KnownMember, Said};
-use crate::errors::StartError;
+use super::said::{Alive, Answers, Asked, Said};
 use crate::options::Options;
 use crate::store::IdentityFile;
 use crate::tls::Door;
 use crate::transport::contacts::Contacts;
 use crate::transport::{CallError, Wire, proto::HelloReply};
+use crate::types::known_member::KnownMember;
 
 /// Running members answer within milliseconds; slow links get more.
 const ANSWER_LIMIT: Duration = Duration::from_secs(2);
@@ -22,16 +22,13 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(2);
 const ROUNDS: usize = 2;
 
 /// Asks all other members, members that they name, and the listed addresses.
-pub(super) async fn ask(
+pub(in crate::offline) async fn ask(
     options: &Options,
     identity: &Arc<IdentityFile>,
     members: &[KnownMember],
-) -> Result<Answers, StartError> {
+    door: Door,
+) -> Answers {
     let own = identity.load();
-    let has_others = members.iter().any(|member| member.id.0 != own.node_id);
-    let blocking = options.clone();
-    let door = tokio::task::spawn_blocking(move || Door::of(&blocking, || Ok(has_others))).await;
-    let door = door.map_err(|e| StartError::Internal(format!("opening the directory panicked: {e}")))??;
     let contacts = Arc::new(Contacts::new(options.timing.clone()));
     let wire = Wire::new(door, Arc::clone(identity), contacts, options.version.clone(), options.level);
     let mut answers: BTreeMap<String, Result<HelloReply, CallError>> = BTreeMap::new();
@@ -84,7 +81,7 @@ pub(super) async fn ask(
         _ => None,
     });
     let elsewhere = elsewhere.collect();
-    Ok(Answers { members: asked, elsewhere })
+    Answers { members: asked, elsewhere }
 }
 
 fn meaning(hello: &HelloReply, cluster: Option<&str>, expected: NodeId) -> Said {

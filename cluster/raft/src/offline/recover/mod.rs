@@ -1,11 +1,11 @@
 //! A new cluster from the data directory of one survivor, when the majority is lost for good. Entries that this node does not
 //! have are lost.
 
-mod ask;
+pub(super) mod ask;
 mod objection;
 mod said;
 
-pub use said::{Alive, Answers, Asked, KnownMember, Said};
+pub use said::{Alive, Answers, Asked, Said};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -21,6 +21,8 @@ use crate::cluster::open::{Opened, open};
 use crate::errors::StartError;
 use crate::options::Options;
 use crate::store::{IdentityFile, LogStore, OpenStore, ROCKS_DIR, close};
+use crate::tls::Door;
+use crate::types::known_member::KnownMember;
 use crate::types::{Entry, LeaderId, LogId, Member, Membership, Vote, Write};
 use crate::util::blocking;
 
@@ -70,18 +72,30 @@ impl std::fmt::Debug for Recovery {
 /// directory, [`StartError::Internal`] when it is damaged.
 pub async fn recover(options: &Options) -> Result<Recovery, StartError> {
     options.validate()?;
+    // Opening would create it.
+    if !options.data_dir.join(ROCKS_DIR).exists() {
+        return Err(nothing(options, "no node has run on it"));
+    }
+    let recovery = read(options).await?;
+    let voters = recovery.members.iter().filter(|member| member.votes).map(|member| member.id);
+    if voters.eq([recovery.node_id]) {
+        // A recovery that stopped at its last step.
+        recovery.close().await;
+        let dir = options.data_dir.clone();
+        blocking(move || give_to_owner(&dir)).await.map_err(unwritable)?;
+        return Err(nothing(options, "the node is the only voter and needs nobody else: start it"));
+    }
+    Ok(recovery)
+}
+
+/// Opens a directory that belongs to a cluster.
+pub(super) async fn read(options: &Options) -> Result<Recovery, StartError> {
     let options = options.clone();
     let opened = {
         let options = options.clone();
-        tokio::task::spawn_blocking(move || {
-            // Opening would create it.
-            if !options.data_dir.join(ROCKS_DIR).exists() {
-                return Err(nothing(&options, "no node has run on it"));
-            }
-            open(&options)
-        })
-        .await
-        .map_err(|e| StartError::Internal(format!("opening the directory panicked: {e}")))??
+        tokio::task::spawn_blocking(move || open(&options))
+            .await
+            .map_err(|e| StartError::Internal(format!("opening the directory panicked: {e}")))??
     };
     let Opened { outbox, store, identity, machine, published, .. } = opened;
     let mut log = LogStore::new(store.db.clone(), store.flusher.clone());
@@ -105,24 +119,11 @@ pub async fn recover(options: &Options) -> Result<Recovery, StartError> {
             }
         }
     }
-    let voters: BTreeSet<u64> = membership.voter_ids().collect();
-    if voters == BTreeSet::from([own.node_id]) {
-        // A recovery that stopped at its last step.
-        let dir = options.data_dir.clone();
-        blocking(move || give_to_owner(&dir)).await.map_err(unwritable)?;
-        return Err(nothing(&options, "the node is the only voter and needs nobody else: start it"));
-    }
-    let members = membership.nodes().map(|(id, member)| KnownMember {
-        id: NodeId(*id),
-        name: member.name.clone(),
-        address: member.address.clone(),
-        votes: voters.contains(id),
-    });
     Ok(Recovery {
         node_id: NodeId(own.node_id),
         node_name: own.node_name.clone(),
         cluster_id,
-        members: members.collect(),
+        members: KnownMember::all(&membership),
         last_term: last.leader_id.term,
         last_index: last.index,
         committed_index: committed.map_or(0, |id| id.index),
@@ -142,7 +143,12 @@ impl Recovery {
     /// # Errors
     /// [`StartError::Internal`] when this node cannot speak to any.
     pub async fn ask_members(&self) -> Result<Answers, StartError> {
-        ask(&self.options, &self.identity, &self.members).await
+        let has_others = self.members.iter().any(|member| member.id != self.node_id);
+        let options = self.options.clone();
+        let door = tokio::task::spawn_blocking(move || Door::of(&options, || Ok(has_others))).await;
+        let door =
+            door.map_err(|e| StartError::Internal(format!("opening the directory panicked: {e}")))??;
+        Ok(ask(&self.options, &self.identity, &self.members, door).await)
     }
 
     /// Why this node should not become a new cluster, by the answers of members.

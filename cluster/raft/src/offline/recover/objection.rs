@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use acefleet_registry::NodeId;
 
-use super::said::{Alive, Answers, KnownMember, Said};
+use super::said::{Alive, Answers, Said};
 use crate::tls::Stranger;
+use crate::types::known_member::KnownMember;
 
 pub(super) fn objection(
     own: NodeId,

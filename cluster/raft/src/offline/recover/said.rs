@@ -6,19 +6,7 @@ use std::fmt;
 use acefleet_registry::NodeId;
 
 use crate::tls::Stranger;
-
-/// A member as the survivor knows it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KnownMember {
-    /// Its id.
-    pub id: NodeId,
-    /// Its name.
-    pub name: String,
-    /// `host:port` of its cluster listener.
-    pub address: String,
-    /// Whether it votes.
-    pub votes: bool,
-}
+use crate::types::known_member::KnownMember;
 
 /// Answer of a member.
 #[derive(Clone, Debug, PartialEq, Eq)]
