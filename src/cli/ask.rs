@@ -1,5 +1,7 @@
 //! Calls to a node's HTTP API.
 
+use std::fs::File;
+use std::io::{Seek, Write};
 use std::path::Path;
 use std::time::Duration;
 
@@ -135,6 +137,43 @@ impl Call {
             },
             false => Err(refused(&url, status, &body)),
         }
+    }
+}
+
+/// Bytes of a file that is saved: more than a full registry packs to.
+const FILE_MAX: u64 = 1 << 30;
+
+impl Call {
+    /// Saves the answer of this node, which is no JSON, at the beginning of a file.
+    ///
+    /// # Errors
+    /// When it does not answer, or refuses, or the file does not take it.
+    pub async fn save(&self, base: &Url, key: Option<&str>, to: &mut File) -> Result<(), Failed> {
+        let url = self.address(base);
+        // Of another node that broke off.
+        let unsaved =
+            |error: std::io::Error| Failed::new(INTERNAL, format!("the answer cannot be saved: {error}"));
+        to.set_len(0).and_then(|()| to.rewind()).map_err(unsaved)?;
+        let client = client(|client| client.read_timeout(self.limit))?;
+        let mut request = client.request(self.method.clone(), url.clone());
+        if let Some(key) = key {
+            request = request.bearer_auth(key);
+        }
+        let silent = |error| unreachable(&url, &error, self.limit);
+        let mut response = request.send().await.map_err(silent)?;
+        let status = response.status();
+        if !status.is_success() {
+            return Err(refused(&url, status, &text_of(response, &url, silent).await?));
+        }
+        let mut saved = 0;
+        while let Some(piece) = response.chunk().await.map_err(silent)? {
+            saved += piece.len() as u64;
+            if saved > FILE_MAX {
+                return Err(strange(&url, "it does not end"));
+            }
+            to.write_all(&piece).map_err(unsaved)?;
+        }
+        to.sync_all().map_err(unsaved)
     }
 }
 

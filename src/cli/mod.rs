@@ -3,6 +3,7 @@
 //! - [`target`]: which nodes are asked; [`ask`]: a call to a node; [`answer`]: what it answers
 //! - [`table`]: tables; [`words`]: what others wrote
 //! - [`engines`], [`streams`], [`events`]: the commands of these names, and `vpn`; [`engine_logs`]; [`feed`]: what nodes stream
+//! - [`backup`]: the `backup` commands; [`restore`]: the `restore` command
 //! - [`config`]: the commands `config check` and `config show`
 //! - [`healthcheck`]: the `healthcheck` command
 //! - [`key`]: the `key` command
@@ -17,6 +18,7 @@
 
 mod answer;
 mod ask;
+mod backup;
 mod config;
 mod core_dumps;
 mod engine_logs;
@@ -38,6 +40,7 @@ mod output;
 mod prepare;
 mod private_files;
 mod recover;
+mod restore;
 mod secret;
 mod serve;
 mod settings;
@@ -97,6 +100,17 @@ enum Command {
     /// and asks before it does anything. The cluster gets a new id, so members of the old one are refused until they join again with
     /// empty directories.
     Recover(recover::Recover),
+    /// Save all that the cluster knows to a file, or look into such a file.
+    ///
+    /// Any node makes one while it runs. The file holds streams, addresses, settings and the hash of the API key, but neither that key nor the secret of
+    /// the nodes: keep those beside it. It is readable for its owner alone.
+    Backup(backup::Backup),
+    /// Make a new cluster of this node alone from a backup, when all of the old one is lost.
+    ///
+    /// Run it with an empty data directory. Prints what is in the backup and what may be lost, and asks before it does anything. The cluster gets a
+    /// new id, so members of the old one are refused until they join again with empty directories. A node with the name of an old member takes its
+    /// place, and its engines that still run.
+    Restore(restore::Restore),
     /// Ask the node that runs here with the same settings. Exit code 0 when it is healthy, else 1.
     Healthcheck(healthcheck::Healthcheck),
     /// Show the cluster and its members, as the node here sees them.
@@ -194,6 +208,8 @@ pub fn main() -> ExitCode {
         Command::Init => prepare::init(file),
         Command::Join(args) => prepare::join(file, &args),
         Command::Recover(args) => recover::recover(file, &args),
+        Command::Backup(args) => backup::backup(file, &args),
+        Command::Restore(args) => restore::restore(file, &args),
         Command::Healthcheck(args) => healthcheck::healthcheck(file, &args),
         Command::Status(look) => members::status(file, &look),
         Command::Members(look) => members::members(file, &look),

@@ -62,7 +62,7 @@ pub fn recover(file: Option<&Path>, args: &Recover) -> u8 {
             None => {}
         }
         if !args.yes
-            && let Err(why) = confirmed(&recovery.node_name)
+            && let Err(why) = confirmed(&recovery.node_name, "recover the cluster from it")
         {
             recovery.close().await;
             output::complain(&why);
@@ -84,15 +84,15 @@ pub fn recover(file: Option<&Path>, args: &Recover) -> u8 {
     }
 }
 
-/// Asks for the name of the node as a confirmation.
-fn confirmed(name: &str) -> Result<(), String> {
+/// Asks for the name of the node as a confirmation. `to` says of what.
+pub(super) fn confirmed(name: &str, to: &str) -> Result<(), String> {
     let unchanged = "nothing was changed";
     if !std::io::stdin().is_terminal() {
         return Err(format!("nobody can be asked here, {unchanged}: give --yes to go on without"));
     }
     let mut terminal = std::io::stderr().lock();
     // A question that cannot be shown gets no answer below.
-    let _ = write!(terminal, "\nType the name of this node, {name}, to recover the cluster from it: ");
+    let _ = write!(terminal, "\nType the name of this node, {name}, to {to}: ");
     let _ = terminal.flush();
     let mut answer = String::new();
     match std::io::stdin().lock().read_line(&mut answer) {
@@ -163,18 +163,23 @@ fn load(recovery: &Recovery, node: NodeId) -> (u64, u64) {
 
 /// When the newest write was made, by the time of day that the cluster showed.
 fn age(written: Option<WallMs>, now: WallMs) -> String {
-    let timestamp = |wall: WallMs| Timestamp::from_millisecond(i64::try_from(wall.0).ok()?).ok();
-    let Some((written, at)) = written.and_then(|wall| Some((wall, timestamp(wall)?))) else {
-        return "unknown".to_owned();
-    };
-    let seconds = now.0.saturating_sub(written.0) / 1_000;
+    written.and_then(|written| moment(written, now)).map_or_else(
+        || "unknown".to_owned(),
+        |written| format!("{written}, the last time when this node certainly received writes of the others"),
+    )
+}
+
+/// A time of day, and how long ago it was.
+pub(super) fn moment(wall: WallMs, now: WallMs) -> Option<String> {
+    let at = Timestamp::from_millisecond(i64::try_from(wall.0).ok()?).ok()?;
+    let seconds = now.0.saturating_sub(wall.0) / 1_000;
     let ago = match seconds {
         0..120 => counted(seconds, "second"),
         120..7_200 => format!("{} minutes", seconds / 60),
         7_200..172_800 => format!("{} hours", seconds / 3_600),
         _ => format!("{} days", seconds / 86_400),
     };
-    format!("{at:.0}, {ago} ago, the last time when this node certainly received writes of the others")
+    Some(format!("{at:.0}, {ago} ago"))
 }
 
 #[cfg(test)]

@@ -58,6 +58,11 @@ impl Target {
         Self { url: self.url.iter().take(1).cloned().collect(), ..self.clone() }
     }
 
+    /// Whether the arguments or the environment name a node.
+    pub(super) fn is_named(&self) -> bool {
+        !self.url.is_empty()
+    }
+
     /// The nodes and the key. Invalid settings matter only if the arguments do not replace them.
     ///
     /// # Errors

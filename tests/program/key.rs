@@ -10,7 +10,7 @@ use crate::support::{Listeners, dir, listeners, quiet_node, run, stderr, stdout}
 use nix::pty::openpty;
 
 /// A running node that does not outlive its test.
-struct Node(std::process::Child);
+pub struct Node(std::process::Child);
 
 impl Drop for Node {
     fn drop(&mut self) {
@@ -21,7 +21,7 @@ impl Drop for Node {
 }
 
 /// The first value within half a minute.
-fn until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+pub fn until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + Duration::from_secs(30);
     loop {
         if let Some(value) = condition() {
@@ -33,7 +33,7 @@ fn until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
 }
 
 /// Status of `POST /gc`, which needs a key, and the whole answer.
-fn gc(at: &Listeners, key: Option<&str>) -> Option<u16> {
+pub fn gc(at: &Listeners, key: Option<&str>) -> Option<u16> {
     let address = format!("{}:{}", at.host, at.port);
     let mut stream = std::net::TcpStream::connect(&address).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
@@ -48,7 +48,7 @@ fn gc(at: &Listeners, key: Option<&str>) -> Option<u16> {
     answer.split(' ').nth(1)?.parse().ok()
 }
 
-fn node(directory: &Path, environment: &[(&str, &str)], log: impl Into<Stdio>) -> Node {
+pub fn node(directory: &Path, environment: &[(&str, &str)], log: impl Into<Stdio>) -> Node {
     let mut command = Command::new(env!("CARGO_BIN_EXE_acefleet"));
     command.env_clear().envs(environment.iter().copied()).env("ACEFLEET_LOG", "info");
     Node(command.current_dir(directory).arg("serve").stderr(log).spawn().unwrap())

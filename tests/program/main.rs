@@ -3,6 +3,7 @@
 
 mod support;
 
+mod backup;
 mod calls;
 mod commands;
 mod disk_that_forgot;

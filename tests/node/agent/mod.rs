@@ -4,6 +4,7 @@ mod docker;
 mod docker_tls;
 mod engines;
 mod reconcile;
+mod restored;
 mod stopping;
 mod viewers;
 mod vpn;

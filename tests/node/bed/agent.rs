@@ -9,6 +9,7 @@ use acefleet::agent::{self, AgentHandle, ContainerRuntime, Deps};
 use acefleet::config::{self, Config, Host, Sources};
 use acefleet::op_id::new_op_id;
 use acefleet::peers::SoftState;
+use acefleet_raft::backup::Backup;
 use acefleet_raft::{Cluster, NoHooks, NodeId, Options};
 use acefleet_registry::engine::{EngineSpec, Kind, Phase};
 use acefleet_registry::stream::{KeyType, StreamStart};
@@ -61,9 +62,28 @@ impl Node {
         let data = tempfile::tempdir().unwrap();
         let mut config = config(data.path(), environment);
         change(&mut config);
+        Self::begin(runtime, config, data, None).await
+    }
+
+    /// A node of the same name on an empty directory, with the state of a backup.
+    pub async fn restored(runtime: Arc<dyn ContainerRuntime>, backup: Backup) -> Self {
+        let data = tempfile::tempdir().unwrap();
+        let config = config(data.path(), &[]);
+        Self::begin(runtime, config, data, Some(backup)).await
+    }
+
+    async fn begin(
+        runtime: Arc<dyn ContainerRuntime>,
+        config: Config,
+        data: TempDir,
+        backup: Option<Backup>,
+    ) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let options = Options::new(data.path().to_owned(), "alpha".to_owned(), address);
+        if let Some(backup) = backup {
+            acefleet_raft::offline::restore(&options, backup).await.unwrap();
+        }
         let cluster = acefleet_raft::start(options, listener, Arc::new(NoHooks)).await.unwrap();
         let soft = Arc::new(SoftState::default());
         let node = Self { config: Arc::new(config), cluster, soft, runtime, agent: None, _data: data };

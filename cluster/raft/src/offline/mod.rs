@@ -2,16 +2,19 @@
 //!
 //! - [`init`]: prepares a cluster of this node alone
 //! - [`join`]: prepares to join a cluster that runs
+//! - [`restore`]: a new cluster of this node alone from a backup
 //! - [`recover`]: what one survivor has of a cluster that lost its majority, and a new cluster from that
 
 mod init;
 mod join;
 mod recover;
+mod restore;
 
 pub use crate::types::known_member::KnownMember;
 pub use init::{Initialized, init};
 pub use join::{Joining, join};
 pub use recover::{Alive, Answers, Asked, Recovery, Said, recover};
+pub use restore::{Restored, ask_members, own_place, restore, restore_objection};
 
 use std::io;
 use std::os::unix::fs::{MetadataExt, chown};

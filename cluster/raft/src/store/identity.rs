@@ -59,7 +59,7 @@ pub(crate) struct Renewal {
 }
 
 impl Identity {
-    pub(super) fn fresh(node_name: &str) -> Self {
+    pub fn fresh(node_name: &str) -> Self {
         Self {
             format: FORMAT,
             node_id: random_node_id(),

@@ -69,6 +69,16 @@ impl IdentityFile {
         Ok(Self { path, current: ArcSwap::from_pointee(identity) })
     }
 
+    /// That of a node which is not there yet: nothing is stored. Its name is `Identity::node_name`.
+    pub fn foretold(dir: &Path, identity: Identity) -> Self {
+        Self { path: dir.join(NODE_FILE), current: ArcSwap::from_pointee(identity) }
+    }
+
+    /// Stores what was foretold. Blocks.
+    pub fn begin(&self) -> io::Result<()> {
+        write(&self.path, &self.load())
+    }
+
     pub fn load(&self) -> Arc<Identity> {
         self.current.load_full()
     }

@@ -24,8 +24,8 @@ use crate::util::files;
 const CURRENT_FILE: &str = "CURRENT";
 
 const ADVICE: &str = "The node does not start with less than it has acknowledged. In a cluster, take it out (acefleet \
-    remove), empty its data directory and let it join again as a new node; a node that is alone needs a backup of the \
-    whole directory";
+    remove), empty its data directory and let it join again as a new node; a node that is alone is restored from a backup \
+    (acefleet restore)";
 
 /// The database of a directory, and what its mark says. Blocks.
 pub(crate) fn open(dir: &Path, identity: &IdentityFile) -> Result<(Arc<Db>, Mark), StartError> {

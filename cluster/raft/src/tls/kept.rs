@@ -61,6 +61,16 @@ pub(crate) fn keep_given(options: &Options) -> Result<(), StartError> {
     }
 }
 
+/// A secret that nobody else has, and that is not kept.
+///
+/// # Errors
+/// [`StartError::Internal`] when this host gives no random numbers.
+pub(crate) fn any() -> Result<ClusterSecret, StartError> {
+    let failed =
+        |error: &dyn std::fmt::Display| StartError::Internal(format!("no secret can be made: {error}"));
+    ClusterSecret::parse(&made().map_err(|error| failed(&error))?).map_err(|error| failed(&error))
+}
+
 /// Keeps a secret in a data directory, readable for its owner alone. Blocks.
 pub(crate) fn keep(data_dir: &Path, secret: &ClusterSecret) -> io::Result<()> {
     files::write_atomically_for_owner(&data_dir.join(FILE), secret.exposed())

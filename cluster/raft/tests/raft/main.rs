@@ -10,6 +10,7 @@ mod formation;
 mod log_bytes;
 mod members;
 mod offline;
+mod restore;
 mod secret;
 mod single;
 mod three_nodes;
