@@ -49,10 +49,7 @@ pub fn restore(settings: Option<&Path>, args: &Restore) -> u8 {
 /// Shows what would happen, and what differs now.
 fn rehearsed(settings: Option<&Path>, args: &Restore, backup: &Backup) -> Result<u8, Failed> {
     let differences = match args.target.is_named() {
-        true => {
-            let (_removed, live) = fetched(settings, &args.target, false, &std::env::temp_dir())?;
-            Some(Differences::of(backup, &live))
-        }
+        true => Some(Differences::of(backup, &fetched(settings, &args.target)?)),
         false => None,
     };
     if args.target.wants_json() {

@@ -2,12 +2,14 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use acefleet_raft::backup::{self as format, BackupHeader};
 use clap::Args;
 use jiff::Timestamp;
+use nix::sys::memfd::{MFdFlags, memfd_create};
 use serde::Serialize;
 
 use super::json;
@@ -47,7 +49,6 @@ pub(super) fn save(settings: Option<&Path>, args: &Save) -> Result<u8, Failed> {
     let is_stdout = args.to.as_deref() == Some(Path::new("-"));
     let place = if is_stdout { None } else { args.to.clone() };
     let (dir, named) = match place {
-        _ if is_stdout => (std::env::temp_dir(), None),
         None => (PathBuf::from("."), None),
         Some(dir) if dir.is_dir() => (dir, None),
         Some(file) => (beside(&file), Some(file)),
@@ -55,7 +56,9 @@ pub(super) fn save(settings: Option<&Path>, args: &Save) -> Result<u8, Failed> {
     if let Some(file) = &named {
         refuse_existing(file, args.force)?;
     }
-    let (mut temporary, backup) = fetched(settings, &args.target, args.redact, &dir)?;
+    let temporary = if is_stdout { Temporary::in_memory() } else { Temporary::new(&dir) };
+    let mut temporary = temporary.map_err(|error| unsaved(&dir, &error))?;
+    let backup = fetch(settings, &args.target, args.redact, &temporary)?;
     let bytes = temporary.file.metadata().map(|found| found.len()).unwrap_or_default();
     if is_stdout {
         return piped(&temporary);
@@ -81,34 +84,39 @@ pub(super) fn save(settings: Option<&Path>, args: &Save) -> Result<u8, Failed> {
     )))
 }
 
-/// A backup of a node, checked, in a file of this directory that goes away unless it is kept.
-pub(in crate::cli) fn fetched(
+/// A backup of a node, checked, which is only looked at.
+pub(in crate::cli) fn fetched(settings: Option<&Path>, target: &Target) -> Result<format::Backup, Failed> {
+    let temporary = Temporary::in_memory();
+    let temporary =
+        temporary.map_err(|error| Failed::new(INTERNAL, format!("no room for a backup: {error}")))?;
+    fetch(settings, target, false, &temporary)
+}
+
+/// Saves a backup of a node to a file, and reads it back.
+fn fetch(
     settings: Option<&Path>,
     target: &Target,
     redact: bool,
-    dir: &Path,
-) -> Result<(Temporary, format::Backup), Failed> {
+    temporary: &Temporary,
+) -> Result<format::Backup, Failed> {
     let Nodes { urls, key } = target.nodes(settings)?;
-    let temporary = Temporary::new(dir).map_err(|error| unsaved(dir, &error))?;
     let call = Call::get(&["cluster", "backup"]).long();
     let call = if redact { call.with("redact", "true") } else { call };
     wait(at_one_of(&urls, async |url| {
-        let mut file = temporary.file.try_clone().map_err(|error| unsaved(dir, &error))?;
+        let file = temporary.file.try_clone();
+        let mut file = file.map_err(|error| unsaved(&temporary.path, &error))?;
         call.save(url, key.as_deref(), &mut file).await
     }))?;
-    match format::read(&temporary.path) {
-        Ok(backup) => Ok((temporary, backup)),
-        Err(why) => Err(Failed::new(
-            TEMPORARY,
-            format!("what came from the node is no whole backup: {why}; repeat it"),
-        )),
-    }
+    format::read(&temporary.path).map_err(|why| {
+        Failed::new(TEMPORARY, format!("what came from the node is no whole backup: {why}; repeat it"))
+    })
 }
 
 /// A file for its owner alone, which is removed when it is dropped.
-pub(in crate::cli) struct Temporary {
+struct Temporary {
     path: PathBuf,
     file: File,
+    /// Nothing has to be removed.
     is_kept: bool,
 }
 
@@ -117,6 +125,12 @@ impl Temporary {
         let path = dir.join(format!(".acefleet-{}.part", uuid::Uuid::new_v4().simple()));
         let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
         Ok(Self { path, file, is_kept: false })
+    }
+
+    /// One without a place on a disk, which not every container has.
+    fn in_memory() -> io::Result<Self> {
+        let file = File::from(memfd_create("acefleet", MFdFlags::MFD_CLOEXEC)?);
+        Ok(Self { path: format!("/proc/self/fd/{}", file.as_raw_fd()).into(), file, is_kept: true })
     }
 
     /// Puts it in its place, durably.

@@ -51,13 +51,21 @@ impl Cluster {
             sha256: String::new(),
         };
         let path = core.snapshots.temporary();
-        blocking(move || {
+        let made = blocking(move || {
             if redacted {
                 captured.state = captured.state.redacted();
             }
             make(path, &captured, |sha256| BackupHeader { sha256, ..header }, room)
         })
         .await
-        .map_err(BackupError::Disk)
+        .map_err(BackupError::Disk)?;
+        // Whoever has it has all that the cluster knows.
+        tracing::info!(
+            revision = made.header.revision,
+            bytes = made.bytes,
+            redacted,
+            "a backup was made for somebody with the key"
+        );
+        Ok(made)
     }
 }

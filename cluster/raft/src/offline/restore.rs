@@ -46,13 +46,16 @@ pub fn own_place(options: &Options, backup: &Backup) -> Option<NodeId> {
     named.map(|member| member.id)
 }
 
-/// Asks the members of the backup's cluster whether they run. Takes at most four seconds, and changes nothing.
+/// Asks the members of the backup's cluster whether they run, also the one whose place this node takes: it may run on another host. Takes at most four
+/// seconds, and changes nothing.
 ///
 /// # Errors
 /// [`StartError::Config`] for wrong settings, [`StartError::Internal`] when this node cannot speak to any.
 pub async fn ask_members(options: &Options, backup: &Backup) -> Result<Vec<Asked>, StartError> {
     options.validate()?;
-    let identity = IdentityFile::foretold(&options.data_dir, identity(options, backup));
+    let stranger = Identity::fresh(&options.node_name).node_id;
+    let asker = Identity { node_id: stranger, ..identity(options, backup) };
+    let asker = IdentityFile::foretold(&options.data_dir, asker);
     let mut asking = options.clone();
     let door = tokio::task::spawn_blocking(move || {
         if asking.secret.is_none() && kept::kept_secret(&asking.data_dir).ok().flatten().is_none() {
@@ -62,7 +65,10 @@ pub async fn ask_members(options: &Options, backup: &Backup) -> Result<Vec<Asked
         Door::of(&asking, || Ok(true))
     });
     let door = door.await.map_err(|e| StartError::Internal(format!("making a key panicked: {e}")))??;
-    Ok(ask(options, &Arc::new(identity), &backup.members(), door).await)
+    let mut asked = ask(options, &Arc::new(asker), &backup.members(), door).await;
+    let own = own_place(options, backup);
+    asked.retain(|Asked { member, said }| Some(member.id) != own || !matches!(said, Said::Nothing(_)));
+    Ok(asked)
 }
 
 /// Why no second cluster should begin beside the first one, by the answers of its members.
@@ -170,6 +176,9 @@ fn survivor(options: &Options, backup: Backup) -> Result<u64, StartError> {
 /// of day go on faster than writes; where the clock of this host is behind, a fixed step has to do.
 fn begin(options: &Options, backup: &Backup) -> Option<u64> {
     let now = (options.clock.0)().max(backup.header.taken_ms);
+    if !backup.state.can_go_on() {
+        return None;
+    }
     let by_count = backup.header.applied_index.checked_add(PASSED_OVER)?;
     Some(now.0.checked_mul(1_000)?.max(by_count)).filter(|begin| *begin < BEGIN_MAX)
 }

@@ -36,6 +36,17 @@ async fn a_cluster_goes_on_from_the_backup_of_a_follower_and_old_members_stay_ou
     fleet.nodes[0].stop().await;
     let asked = offline::ask_members(&options, &saved).await.unwrap();
     assert!(offline::restore_objection(&asked).is_some_and(|why| why.contains("runs")), "{asked:?}");
+    let mut stranger = options.clone();
+    stranger.secret = None;
+    let asked = offline::ask_members(&stranger, &saved).await.unwrap();
+    let why = offline::restore_objection(&asked).unwrap();
+    assert!(why.contains("answers, but not to this node"), "{why}");
+    // The member whose place it would take runs, on another host.
+    let mut elsewhere = fleet.nodes[1].options();
+    elsewhere.advertise = "127.0.0.1:1".into();
+    let asked = offline::ask_members(&elsewhere, &saved).await.unwrap();
+    let runs = |asked: &&offline::Asked| matches!(asked.said, Said::Alive(_)) && asked.member.name == "b";
+    assert!(asked.iter().any(|asked| runs(&asked)), "{asked:?}");
     let used = offline::restore(&options, saved.clone()).await.unwrap_err();
     assert!(matches!(&used, StartError::Config(why) if why.contains(&old)), "{used}");
     for at in [1, 2] {
@@ -81,6 +92,15 @@ async fn a_cluster_goes_on_from_the_backup_of_a_follower_and_old_members_stay_ou
     for at in [0, 2] {
         fleet.nodes[at].stop().await;
     }
+
+    // A host of another name begins without a place of its own.
+    let temp = tempfile::tempdir().unwrap();
+    let mut new = options.clone();
+    (new.data_dir, new.node_name) = (temp.path().join("z"), "z".into());
+    new.peers.clear();
+    assert_eq!(offline::own_place(&new, &saved), None);
+    let begun = offline::restore(&new, saved.clone()).await.unwrap();
+    assert!(saved.members().iter().all(|member| member.id.0 != begun.node_id));
 
     // The same backup once more: no revision of the first restored cluster comes again.
     let newest = alone.status().revision;

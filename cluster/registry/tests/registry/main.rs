@@ -29,6 +29,7 @@ mod placement;
 mod plan;
 mod plan_limits;
 mod properties;
+mod redacted;
 mod renew;
 mod replaced;
 mod retention;
