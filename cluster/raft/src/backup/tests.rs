@@ -131,14 +131,25 @@ fn nothing_is_unpacked_beyond_what_a_state_can_be() {
     assert!(refused(&forged(&packed, whole.len() as u64 + 1)).contains("damaged"));
 }
 
+#[test]
+fn every_damaged_byte_is_noticed() {
+    let dir = tempfile::tempdir().unwrap();
+    let whole = backup(dir.path(), &State::default());
+    for at in 0..whole.len() {
+        let mut damaged = whole.clone();
+        damaged[at] ^= 1;
+        assert!(read(&stored(dir.path(), &damaged)).is_err(), "byte {at} was not noticed");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn no_changed_file_is_taken(
         flips in prop::collection::vec((any::<prop::sample::Index>(), 1_u8..=255), 0..4),
-        cut in prop::option::of(any::<prop::sample::Index>()),
-        more in prop::collection::vec(any::<u8>(), 0..8),
+        cut in prop::option::weighted(0.2, any::<prop::sample::Index>()),
+        more in prop_oneof![3 => Just(Vec::new()), 1 => prop::collection::vec(any::<u8>(), 1..8)],
     ) {
         let dir = tempfile::tempdir().unwrap();
         let whole = backup(dir.path(), &State::default());
