@@ -52,6 +52,7 @@ fn a_node_is_backed_up_while_it_runs_and_restored_on_an_empty_directory() {
     let inspected = json(&["backup", "inspect", "one", "-o", "json"]);
     assert_eq!((&inspected["nodes"][0]["name"], &inspected["broken"]), (&"a".into(), &Value::Null));
     assert_eq!((&inspected["has_key"], &inspected["redacted"]), (&true.into(), &false.into()));
+    assert_eq!((&inspected["streams"], &inspected["ended_streams"]), (&0.into(), &0.into()));
     let text = stdout(&acefleet(&["backup", "inspect", "shown"]));
     assert!(text.contains("redacted") && text.contains(cluster), "{text}");
 

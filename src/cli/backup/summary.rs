@@ -49,7 +49,7 @@ struct Node {
 impl Summary {
     pub fn of(backup: &Backup) -> Self {
         let Backup { header, state, .. } = backup;
-        let (streams, ended_streams) = state.stream_counts();
+        let (streams, known) = state.stream_counts();
         let engines = state.live_engines().count();
         let mut nodes: Vec<_> = backup
             .members()
@@ -74,7 +74,7 @@ impl Summary {
             engines,
             ended_engines: state.all_engines().count() - engines,
             streams,
-            ended_streams,
+            ended_streams: known - streams,
             events: state.events().len(),
             last_event: state.events().last_id(),
             settings_revision: state.settings().revision(),
