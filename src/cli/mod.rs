@@ -200,7 +200,10 @@ pub fn main() -> ExitCode {
         }
     };
     let file = cli.config.as_deref();
-    if matches!(cli.command, Command::Serve | Command::Init | Command::Join(_) | Command::Recover(_)) {
+    if matches!(
+        cli.command,
+        Command::Serve | Command::Init | Command::Join(_) | Command::Recover(_) | Command::Restore(_)
+    ) {
         private_files::by_default();
     }
     let code = match cli.command {

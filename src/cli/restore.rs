@@ -85,7 +85,7 @@ fn restored(settings: Option<&Path>, args: &Restore, backup: Backup) -> Result<u
     let printed = output::print(&format!(
         "{}{}\n{}",
         Summary::of(&backup).text(host_clock()),
-        answers(&asked),
+        answers(&asked.members),
         outcome(&options, &backup)
     ));
     if printed != 0 {

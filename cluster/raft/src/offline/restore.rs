@@ -10,7 +10,7 @@ use std::sync::Arc;
 use acefleet_registry::NodeId;
 
 use super::recover::ask::ask;
-use super::recover::{Asked, Said, read};
+use super::recover::{Answers, Asked, Said, read};
 use super::{give_to_owner, unbound};
 use crate::backup::Backup;
 use crate::errors::StartError;
@@ -51,7 +51,7 @@ pub fn own_place(options: &Options, backup: &Backup) -> Option<NodeId> {
 ///
 /// # Errors
 /// [`StartError::Config`] for wrong settings, [`StartError::Internal`] when this node cannot speak to any.
-pub async fn ask_members(options: &Options, backup: &Backup) -> Result<Vec<Asked>, StartError> {
+pub async fn ask_members(options: &Options, backup: &Backup) -> Result<Answers, StartError> {
     options.validate()?;
     let stranger = Identity::fresh(&options.node_name).node_id;
     let asker = Identity { node_id: stranger, ..identity(options, backup) };
@@ -65,21 +65,26 @@ pub async fn ask_members(options: &Options, backup: &Backup) -> Result<Vec<Asked
         Door::of(&asking, || Ok(true))
     });
     let door = door.await.map_err(|e| StartError::Internal(format!("making a key panicked: {e}")))??;
-    let mut asked = ask(options, &Arc::new(asker), &backup.members(), door).await;
+    let mut answers = ask(options, &Arc::new(asker), &backup.members(), door).await;
     let own = own_place(options, backup);
-    asked.retain(|Asked { member, said }| Some(member.id) != own || !matches!(said, Said::Nothing(_)));
-    Ok(asked)
+    answers
+        .members
+        .retain(|Asked { member, said }| Some(member.id) != own || !matches!(said, Said::Nothing(_)));
+    Ok(answers)
 }
 
 /// Why no second cluster should begin beside the first one, by the answers of its members.
 #[must_use]
-pub fn restore_objection(asked: &[Asked]) -> Option<String> {
-    asked.iter().find_map(|Asked { member, said }| match said {
+pub fn restore_objection(answers: &Answers) -> Option<String> {
+    let member = answers.members.iter().find_map(|Asked { member, said }| match said {
         Said::Alive(_) | Said::Recovered(_) | Said::Unknown(_) => {
             Some(format!("{} at {} {said}", member.name, member.address))
         }
         Said::Other(_) | Said::Nothing(_) => None,
-    })
+    });
+    let elsewhere =
+        || answers.elsewhere.first().map(|(address, who)| format!("somebody at {address}: {who}"));
+    member.or_else(elsewhere)
 }
 
 /// Makes of an empty data directory that of the only member of a new cluster, with the state of the backup.

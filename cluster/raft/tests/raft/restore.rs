@@ -46,14 +46,14 @@ async fn a_cluster_goes_on_from_the_backup_of_a_follower_and_old_members_stay_ou
     elsewhere.advertise = "127.0.0.1:1".into();
     let asked = offline::ask_members(&elsewhere, &saved).await.unwrap();
     let runs = |asked: &&offline::Asked| matches!(asked.said, Said::Alive(_)) && asked.member.name == "b";
-    assert!(asked.iter().any(|asked| runs(&asked)), "{asked:?}");
+    assert!(asked.members.iter().any(|asked| runs(&asked)), "{asked:?}");
     let used = offline::restore(&options, saved.clone()).await.unwrap_err();
     assert!(matches!(&used, StartError::Config(why) if why.contains(&old)), "{used}");
     for at in [1, 2] {
         fleet.nodes[at].stop().await;
     }
     let asked = offline::ask_members(&options, &saved).await.unwrap();
-    assert!(asked.iter().all(|asked| matches!(asked.said, Said::Nothing(_))), "{asked:?}");
+    assert!(asked.members.iter().all(|asked| matches!(asked.said, Said::Nothing(_))), "{asked:?}");
     assert_eq!(offline::restore_objection(&asked), None);
 
     std::fs::remove_dir_all(fleet.nodes[0].dir()).unwrap();
