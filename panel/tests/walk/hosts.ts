@@ -203,7 +203,10 @@ export function hosts(open: Open, { fleet }: Fake): void {
     await dialog.getByRole('button', { name: 'Copy' }).click();
     await page.locator('.toast').getByText('Copied.').waitFor();
     const line = await page.evaluate(() => navigator.clipboard.readText());
-    ensure(/^acefleet join \S+:8001 && acefleet serve$/.test(line), `what is copied: ${line}`);
+    ensure(
+      /^ACEFLEET_CLUSTER_SECRET=… acefleet join \S+:8001 && acefleet serve$/.test(line),
+      `what is copied: ${line}`,
+    );
     await done();
   });
 
