@@ -83,7 +83,7 @@ export const hosts = {
   removed: (h: string) => `${h} was removed.`,
   joinTitle: 'Add a host',
   joinText: 'Run this on the new host. It joins without a vote, copies the log and then votes.',
-  joinMore: 'The secret is what acefleet secret prints on a host of the cluster; the guide is docs/DEPLOY.md.',
+  joinMore: 'acefleet secret prints the secret on a host. See docs/DEPLOY.md.',
   upToDate: 'Members',
 };
 

@@ -52,7 +52,7 @@ export const causes = {
   docker_error: 'Docker refused a step of the start',
   host_silent: 'its host did not answer',
   vpn_error: 'its VPN could not take it',
-  not_allowed: 'its host does not start what was asked for',
+  not_allowed: 'its host does not start this',
   image_pulling: 'its host is still fetching the image',
   image_missing: 'its host lacks the image',
   network_missing: 'its host lacks the Docker network',

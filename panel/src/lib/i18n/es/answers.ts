@@ -127,17 +127,14 @@ export const answers: Record<AnswerWording, (f: Facts) => string> = {
   noImage: (f) =>
     `falta la imagen ${f.value} en ${f.node}: ${f.why}. Ejecute allí «docker pull ${f.value}» o cambie TARGET_IMAGE`,
   notStarted: (f) => `${f.node} no lo arranca: ${f.why}`,
-  imageNotAllowed: (f) => `la imagen ${f.value} no está permitida: añádala a ACEFLEET_ALLOWED_IMAGES o no la pida`,
-  noReference: (f) => `${f.value} no nombra ninguna imagen: ${f.why}`,
+  imageNotAllowed: (f) => `la imagen ${f.value} no está permitida: añádala a ACEFLEET_ALLOWED_IMAGES u omítala`,
+  noReference: (f) => `${f.value} no es una imagen: ${f.why}`,
   labelNotAllowed: (f) => `la etiqueta ${f.value} no está permitida: añádala a ACEFLEET_ALLOWED_LABELS u omítala`,
-  ownLabel: (f) =>
-    `las etiquetas que empiezan por acefleet., acestream. o host. las pone solo el clúster: omita ${f.value}`,
-  variableNotAllowed: (f) =>
-    `los proxies y las listas de servicios de un host leen la variable ${f.value}: añádala a ACEFLEET_ALLOWED_LABELS u omítala`,
+  ownLabel: (f) => `son etiquetas del clúster: omita ${f.value}`,
+  variableNotAllowed: (f) => `la variable ${f.value} no está permitida: añádala a ACEFLEET_ALLOWED_LABELS u omítala`,
   ownPort: (f) => `el puerto ${f.n} es del propio nodo: elija otro o ninguno`,
-  lowPort: (f) => `el puerto ${f.n} es inferior a 1024, donde solo valen los de PORT_RANGE_HOST: elija otro o ninguno`,
-  vpnName: (f) =>
-    `un contenedor con nombre ${f.name}-… podría tomarse por el contenedor de VPN ${f.vpn}: elija otro prefijo`,
+  lowPort: (f) => `el puerto ${f.n} es inferior a 1024: elija otro o ninguno`,
+  vpnName: (f) => `${f.name}-… parece el contenedor de VPN ${f.vpn}: elija otro prefijo`,
   vanishedAfterPull: () => 'desapareció tras la descarga',
   noNetwork: (f) =>
     `falta la red Docker ${f.value} en ${f.node}: ejecute allí «docker network create ${f.value}» o cambie DOCKER_NETWORK`,

@@ -86,7 +86,7 @@ export const hosts: Words['hosts'] = {
   removed: (h) => `${h} se ha quitado.`,
   joinTitle: 'Añadir un host',
   joinText: 'Ejecute esto en el host nuevo. Se une sin voto, copia el registro y después vota.',
-  joinMore: 'El secreto es lo que imprime acefleet secret en un host del clúster; la guía es docs/DEPLOY.md.',
+  joinMore: 'acefleet secret imprime el secreto en un host. Vea docs/DEPLOY.md.',
   upToDate: 'Miembros',
 };
 

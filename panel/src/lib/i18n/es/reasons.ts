@@ -42,7 +42,7 @@ export const causes: Words['causes'] = {
   docker_error: 'Docker rechazó un paso del arranque',
   host_silent: 'su host no respondió',
   vpn_error: 'su VPN no pudo aceptarlo',
-  not_allowed: 'su host no arranca lo que se pidió',
+  not_allowed: 'su host no lo arranca',
   image_pulling: 'su host aún descarga la imagen',
   image_missing: 'a su host le falta la imagen',
   network_missing: 'a su host le falta la red Docker',
