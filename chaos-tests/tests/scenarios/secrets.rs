@@ -54,8 +54,8 @@ async fn use_everything(bed: &TestHosts) -> Result<()> {
         let id = engine["container_id"].as_str().context("no container")?;
         node.client().stream_started(&StartedEvent::new("127.0.0.1", 19_000, "k", node.name())).await?;
         node.client().call(Method::GET, &format!("/containers/{id}"), None).await?.expect(StatusCode::OK)?;
-        let stranger = NodeClient::new(node.name(), node.client().base(), Some(WRONG_KEY))?;
-        stranger.delete_container(id).await?.expect(StatusCode::FORBIDDEN)?;
+        let outsider = NodeClient::new(node.name(), node.client().base(), Some(WRONG_KEY))?;
+        outsider.delete_container(id).await?.expect(StatusCode::FORBIDDEN)?;
         let engines = node.acefleet(&["engine", "ls"]).await?;
         ensure!(engines.status.success(), "{engines:?}");
     }

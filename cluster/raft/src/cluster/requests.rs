@@ -134,7 +134,7 @@ impl Cluster {
                 None => Err(AskError::Unknown("the reply is empty".into())),
             },
             Err(CallError::NotSent(why)) => Err(AskError::Unreachable(why)),
-            Err(error @ CallError::Stranger(_)) => Err(AskError::Unreachable(error.to_string())),
+            Err(error @ CallError::Unauthenticated(_)) => Err(AskError::Unreachable(error.to_string())),
             Err(CallError::Refused(why)) => Err(AskError::Refused(why)),
             Err(error) => Err(AskError::Unknown(error.to_string())),
         }

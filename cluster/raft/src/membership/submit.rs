@@ -64,7 +64,7 @@ async fn attempt(core: &Core, change: &MembershipChange, deadline: Instant) -> C
             Some(members_reply::Outcome::Unknown(why)) => Changed::Unknown(why),
             None => Changed::Unknown("the reply is empty".into()),
         },
-        Err(CallError::NotSent(_) | CallError::Stranger(_) | CallError::Refused(_)) => {
+        Err(CallError::NotSent(_) | CallError::Unauthenticated(_) | CallError::Refused(_)) => {
             Changed::NotLeader(None)
         }
         Err(error) => Changed::Unknown(error.to_string()),

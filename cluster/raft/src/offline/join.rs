@@ -6,7 +6,7 @@ use super::{give_to_owner, not_stored, unbound};
 use crate::errors::StartError;
 use crate::membership::join::{self, Greeting, JoinAnswer};
 use crate::options::{Options, check_address};
-use crate::tls::{Door, Stranger, kept};
+use crate::tls::{Door, Unauthenticated, kept};
 use crate::transport::contacts::Contacts;
 use crate::transport::proto::JoinKind;
 use crate::transport::{CALL_LIMIT, CallError, Wire};
@@ -44,7 +44,7 @@ pub async fn join(options: &Options, address: &str) -> Result<Joining, StartErro
     let contacts = Arc::new(Contacts::new(options.timing.clone()));
     let wire = Wire::new(door, identity.clone(), contacts, options.version.clone(), options.level);
     let hello = wire.hello_once(address, &options.advertise, CALL_LIMIT).await.map_err(|error| match error {
-        CallError::Stranger(Stranger::OtherSecret) => StartError::Config(format!(
+        CallError::Unauthenticated(Unauthenticated::OtherSecret) => StartError::Config(format!(
             "the node at {address} has another ACEFLEET_CLUSTER_SECRET than this one: give the one that `acefleet secret` prints on its host"
         )),
         error => StartError::Temporary(format!(

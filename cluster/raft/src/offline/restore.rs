@@ -53,13 +53,13 @@ pub fn own_place(options: &Options, backup: &Backup) -> Option<NodeId> {
 /// [`StartError::Config`] for wrong settings, [`StartError::Internal`] when this node cannot speak to any.
 pub async fn ask_members(options: &Options, backup: &Backup) -> Result<Answers, StartError> {
     options.validate()?;
-    let stranger = Identity::fresh(&options.node_name).node_id;
-    let asker = Identity { node_id: stranger, ..identity(options, backup) };
+    let node_id = Identity::fresh(&options.node_name).node_id;
+    let asker = Identity { node_id, ..identity(options, backup) };
     let asker = IdentityFile::foretold(&options.data_dir, asker);
     let mut asking = options.clone();
     let door = tokio::task::spawn_blocking(move || {
         if asking.secret.is_none() && kept::kept_secret(&asking.data_dir).ok().flatten().is_none() {
-            // Members answer those who have theirs. To a stranger they still show that they are there.
+            // Members answer those who have theirs. Without it they still show that they are there.
             asking.secret = Some(kept::any()?);
         }
         Door::of(&asking, || Ok(true))

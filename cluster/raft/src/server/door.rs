@@ -1,5 +1,5 @@
 //! Accepts connections to the cluster port; `transport::pool` makes the outgoing ones. Callers must prove at once that they are nodes, and the
-//! number of both is limited, so that strangers take neither places of nodes nor the files that the store needs.
+//! number of both is limited, so that nobody else takes places of nodes, or the files that the store needs.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -16,7 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{AbortHandle, JoinSet};
 use tonic::transport::server::{Connected, TcpConnectInfo};
 
-use crate::tls::{self, Door, Stranger};
+use crate::tls::{self, Door, Unauthenticated};
 use crate::util::seldom::Seldom;
 
 /// Connections of nodes at the same time: more than the largest cluster has. As many handshakes may be open, and both together take a sixteenth
@@ -85,14 +85,14 @@ impl AsyncWrite for Caller {
 
 /// Refused callers: a scanner that comes often hides no node with another secret.
 #[derive(Default)]
-struct Strangers(BTreeMap<Stranger, Seldom>);
+struct Refusals(BTreeMap<Unauthenticated, Seldom>);
 
-impl Strangers {
-    fn refused(&mut self, who: Stranger, from: &str) {
+impl Refusals {
+    fn refused(&mut self, who: Unauthenticated, from: &str) {
         let Some(times) = self.0.entry(who).or_default().due() else { return };
         match who {
             // A node that gave up while this one was busy, too.
-            Stranger::NoHandshake => {
+            Unauthenticated::NoHandshake => {
                 tracing::info!(from, times, "a caller of the cluster port did not complete its handshake");
             }
             _ => tracing::warn!(
@@ -131,7 +131,7 @@ fn accept_at_most(
         failing: Seldom::default(),
         flooded: Seldom::default(),
         full: Seldom::default(),
-        strangers: Arc::default(),
+        refusals: Arc::default(),
     };
     stream::unfold(entrance, |mut entrance| async move {
         let caller = entrance.next().await;
@@ -151,7 +151,7 @@ struct Entrance {
     failing: Seldom,
     flooded: Seldom,
     full: Seldom,
-    strangers: Arc<Mutex<Strangers>>,
+    refusals: Arc<Mutex<Refusals>>,
 }
 
 impl Entrance {
@@ -209,19 +209,19 @@ impl Entrance {
                 );
             }
         }
-        let (door, strangers) = (self.door.clone(), Arc::clone(&self.strangers));
-        self.oldest.push_back(self.open.spawn(async move { admit(&door, stream, &strangers).await }));
+        let (door, refusals) = (self.door.clone(), Arc::clone(&self.refusals));
+        self.oldest.push_back(self.open.spawn(async move { admit(&door, stream, &refusals).await }));
     }
 }
 
-async fn admit(door: &Door, stream: TcpStream, strangers: &Mutex<Strangers>) -> Admitted {
+async fn admit(door: &Door, stream: TcpStream, refusals: &Mutex<Refusals>) -> Admitted {
     let from = stream.connect_info();
     match door.admit(stream).await {
         Ok(stream) => Some((stream, from)),
         Err(error) => {
-            if let Some(who) = Stranger::of(&error) {
+            if let Some(who) = Unauthenticated::of(&error) {
                 let from = from.remote_addr().map(|address| address.ip().to_string()).unwrap_or_default();
-                strangers.lock().unwrap_or_else(PoisonError::into_inner).refused(who, &from);
+                refusals.lock().unwrap_or_else(PoisonError::into_inner).refused(who, &from);
             }
             None
         }

@@ -373,8 +373,8 @@ async fn who_has_no_secret_reaches_no_call() {
         String::new(),
         acefleet_registry::Level::CURRENT,
     );
-    let stranger = wire.hello(&node.address, "x:1", Duration::from_secs(30)).await.unwrap_err();
-    assert!(matches!(stranger, crate::transport::CallError::Stranger(_)), "{stranger:?}");
+    let outsider = wire.hello(&node.address, "x:1", Duration::from_secs(30)).await.unwrap_err();
+    assert!(matches!(outsider, crate::transport::CallError::Unauthenticated(_)), "{outsider:?}");
     let mut known = NodeClient::new(testing::channel(&node.address).await);
     known.hello(Request::new(proto::HelloRequest::default())).await.unwrap();
 }

@@ -84,7 +84,7 @@ impl Door {
     /// Lets a caller in who has the secret.
     ///
     /// # Errors
-    /// A [`Stranger`], with the kind of what happened.
+    /// A [`Unauthenticated`], with the kind of what happened.
     pub async fn admit(&self, caller: TcpStream) -> io::Result<Stream> {
         let admitted = within(async {
             let mut first = [0];
@@ -100,7 +100,7 @@ impl Door {
     /// speaks without TLS.
     ///
     /// # Errors
-    /// A [`Stranger`], with the kind of what happened.
+    /// A [`Unauthenticated`], with the kind of what happened.
     pub async fn enter(
         &self,
         node: TcpStream,
@@ -118,7 +118,7 @@ impl Door {
 
 /// Who is at the other end of a connection, if not a node that has proved to be one of this cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
-pub enum Stranger {
+pub enum Unauthenticated {
     /// A node of another cluster, or one whose secret was changed.
     #[error("it has another ACEFLEET_CLUSTER_SECRET than this node")]
     OtherSecret,
@@ -133,7 +133,7 @@ pub enum Stranger {
     NoHandshake,
 }
 
-impl Stranger {
+impl Unauthenticated {
     /// Who made this handshake fail.
     fn of_handshake(error: &io::Error) -> Self {
         match tls_error(error) {
@@ -166,12 +166,12 @@ fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
 fn is_plain(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionReset, UnexpectedEof};
     match tls_error(error) {
-        Some(_) => Stranger::of_handshake(error) == Stranger::NoTls,
+        Some(_) => Unauthenticated::of_handshake(error) == Unauthenticated::NoTls,
         None => matches!(error.kind(), ConnectionAborted | ConnectionReset | UnexpectedEof),
     }
 }
 
 /// With words that say what people can do about it.
 fn explained(error: io::Error) -> io::Error {
-    io::Error::new(error.kind(), Stranger::of_handshake(&error))
+    io::Error::new(error.kind(), Unauthenticated::of_handshake(&error))
 }

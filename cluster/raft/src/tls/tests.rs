@@ -31,8 +31,8 @@ fn door(secret: &str) -> Door {
     testing::door(secret, Plain::Refused)
 }
 
-fn why(refused: io::Result<Stream>) -> Option<Stranger> {
-    Stranger::of(&refused.expect_err("it was let in"))
+fn why(refused: io::Result<Stream>) -> Option<Unauthenticated> {
+    Unauthenticated::of(&refused.expect_err("it was let in"))
 }
 
 /// A program that speaks TLS and is no node, with this certificate or none.
@@ -125,18 +125,23 @@ async fn nodes_with_the_secret_speak_to_each_other_alone() {
     assert_eq!(&read, b"hello");
 
     let (accepted, connected) = meet(door(SECRET), door(OTHER)).await;
-    assert_eq!((why(accepted), why(connected)), (Some(Stranger::OtherSecret), Some(Stranger::OtherSecret)));
+    assert_eq!(
+        (why(accepted), why(connected)),
+        (Some(Unauthenticated::OtherSecret), Some(Unauthenticated::OtherSecret))
+    );
 }
 
 #[tokio::test]
 async fn a_program_with_no_certificate_or_one_of_its_own_is_refused() {
     let own = KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
     let own = (keys::certificate(&own).unwrap(), own);
-    for (certificate, stranger) in [(None, Stranger::NoCertificate), (Some(&own), Stranger::OtherSecret)] {
+    for (certificate, outsider) in
+        [(None, Unauthenticated::NoCertificate), (Some(&own), Unauthenticated::OtherSecret)]
+    {
         let (accepted, connected) = ends().await;
         let door = door(SECRET);
         let (admitted, got) = tokio::join!(door.admit(accepted), program(certificate, connected));
-        assert_eq!(why(admitted), Some(stranger));
+        assert_eq!(why(admitted), Some(outsider));
         assert!(!matches!(got, Ok(1..)), "it was answered: {got:?}");
     }
 }
@@ -159,7 +164,7 @@ async fn a_certificate_that_shows_the_key_without_having_it_is_refused() {
 #[tokio::test]
 async fn plain_connections_are_taken_and_made_in_the_transition_alone() {
     let greeting = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-    for (plain, refused) in [(Plain::Refused, Some(Stranger::NoTls)), (Plain::Accepted, None)] {
+    for (plain, refused) in [(Plain::Refused, Some(Unauthenticated::NoTls)), (Plain::Accepted, None)] {
         let (accepted, mut connected) = ends().await;
         connected.write_all(greeting).await.unwrap();
         let admitted = testing::door(SECRET, plain).admit(accepted).await;
@@ -190,7 +195,10 @@ async fn plain_connections_are_taken_and_made_in_the_transition_alone() {
 async fn another_secret_is_no_reason_to_speak_without_one() {
     let lenient = |secret| testing::door(secret, Plain::Accepted);
     let (accepted, connected) = meet(lenient(SECRET), lenient(OTHER)).await;
-    assert_eq!((why(accepted), why(connected)), (Some(Stranger::OtherSecret), Some(Stranger::OtherSecret)));
+    assert_eq!(
+        (why(accepted), why(connected)),
+        (Some(Unauthenticated::OtherSecret), Some(Unauthenticated::OtherSecret))
+    );
 }
 
 #[tokio::test]
@@ -218,7 +226,7 @@ async fn nodes_meet_while_their_secret_is_changed() {
         let (accepted, connected) = meet(accepts, connects).await;
         assert_eq!(
             (why(accepted), why(connected)),
-            (Some(Stranger::OtherSecret), Some(Stranger::OtherSecret))
+            (Some(Unauthenticated::OtherSecret), Some(Unauthenticated::OtherSecret))
         );
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tonic::{Code, Response, Status};
 
 use super::pool::dial_error;
-use crate::tls::Stranger;
+use crate::tls::Unauthenticated;
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CallError {
@@ -16,7 +16,7 @@ pub(crate) enum CallError {
     NotSent(String),
     /// Nothing left this node: who answers there is no node with the secret of the cluster.
     #[error("cannot connect: {0}")]
-    Stranger(Stranger),
+    Unauthenticated(Unauthenticated),
     /// The peer refused before it looked at the payload: another cluster, another node, stopping.
     #[error("{0}")]
     Refused(String),
@@ -32,8 +32,8 @@ impl CallError {
     /// Sorts the error of a finished call.
     pub(super) fn from_status(status: &Status) -> Self {
         if let Some(error) = dial_error(status) {
-            return match error.stranger() {
-                Some(stranger) => Self::Stranger(stranger),
+            return match error.unauthenticated() {
+                Some(who) => Self::Unauthenticated(who),
                 None => Self::NotSent(error.to_string()),
             };
         }

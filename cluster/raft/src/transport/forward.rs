@@ -92,7 +92,9 @@ async fn failures(mut refused_writes: tonic::Streaming<proto::WriteRefused>, pen
 
 fn failure(error: &CallError) -> WriteFailure {
     match error {
-        CallError::NotSent(_) | CallError::Stranger(_) | CallError::Refused(_) => WriteFailure::NotLeader,
+        CallError::NotSent(_) | CallError::Unauthenticated(_) | CallError::Refused(_) => {
+            WriteFailure::NotLeader
+        }
         CallError::Timeout(_) | CallError::Broken(_) => WriteFailure::Unknown(error.to_string()),
     }
 }

@@ -91,9 +91,10 @@ impl PeerClient {
                 timeout: *limit,
             }),
             // Backs off: trying at once would meet the same refusal or the same closed port.
-            CallError::NotSent(_) | CallError::Stranger(_) | CallError::Refused(_) | CallError::Broken(_) => {
-                unreachable(error)
-            }
+            CallError::NotSent(_)
+            | CallError::Unauthenticated(_)
+            | CallError::Refused(_)
+            | CallError::Broken(_) => unreachable(error),
         }
     }
 }

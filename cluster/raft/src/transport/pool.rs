@@ -14,7 +14,7 @@ use tower::service_fn;
 use super::reach::{Reach, Waits};
 use super::ways::{Way, Ways};
 use super::{CONNECTION_WINDOW, STREAM_WINDOW};
-use crate::tls::{Door, Stranger};
+use crate::tls::{Door, Unauthenticated};
 
 /// A dead connection is noticed after the interval plus the timeout, also while nothing is sent.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(1);
@@ -53,9 +53,9 @@ impl Error for DialError {}
 
 impl DialError {
     /// Who took the connection and is no node with the secret of the cluster.
-    pub fn stranger(&self) -> Option<Stranger> {
+    pub fn unauthenticated(&self) -> Option<Unauthenticated> {
         match self {
-            Self::Failed(error) => Stranger::of(error),
+            Self::Failed(error) => Unauthenticated::of(error),
             Self::Waits(_) => None,
         }
     }

@@ -179,7 +179,7 @@ impl Wire {
             None | Some(CallError::Refused(_)) => self.reach(address).answered(),
             Some(error @ (CallError::Timeout(_) | CallError::Broken(_))) => self.reach(address).failed(error),
             // The dial has noted it.
-            Some(CallError::NotSent(_) | CallError::Stranger(_)) => {}
+            Some(CallError::NotSent(_) | CallError::Unauthenticated(_)) => {}
         }
     }
 

@@ -37,9 +37,9 @@ async fn a_cluster_goes_on_from_the_backup_of_a_follower_and_old_members_stay_ou
     let asked = offline::ask_members(&options, &saved).await.unwrap();
     assert!(offline::restore_objection(&asked).is_some_and(|why| why.contains("runs")), "{asked:?}");
     let empty = tempfile::tempdir().unwrap();
-    let mut stranger = options.clone();
-    (stranger.secret, stranger.data_dir) = (None, empty.path().to_owned());
-    let asked = offline::ask_members(&stranger, &saved).await.unwrap();
+    let mut outsider = options.clone();
+    (outsider.secret, outsider.data_dir) = (None, empty.path().to_owned());
+    let asked = offline::ask_members(&outsider, &saved).await.unwrap();
     let why = offline::restore_objection(&asked).unwrap();
     assert!(why.contains("answers, but not to this node"), "{why}");
     // The member whose place it would take runs, on another host.

@@ -1,7 +1,7 @@
 //! Nodes without the secret of their cluster, or with another one.
 
 use acefleet_raft::offline::{self, Asked, Said};
-use acefleet_raft::{StartError, Stranger, kept_secret};
+use acefleet_raft::{StartError, Unauthenticated, kept_secret};
 
 use crate::support::{Fleet, secret, until};
 
@@ -52,7 +52,7 @@ async fn a_survivor_with_another_secret_is_no_survivor() {
     fleet.nodes[2].secret = Some(secret("the-secret-of-some-other-cluster-01234567"));
     let looked = offline::recover(&fleet.nodes[2].options()).await.unwrap();
     let asked = looked.ask_members().await.unwrap();
-    let unknown = |asked: &Asked| asked.said == Said::Unknown(Stranger::OtherSecret);
+    let unknown = |asked: &Asked| asked.said == Said::Unknown(Unauthenticated::OtherSecret);
     assert!(asked.members.iter().any(unknown), "{asked:?}");
     let why = looked.objection(&asked).unwrap();
     assert!(why.contains("may live") && why.contains("ACEFLEET_CLUSTER_SECRET"), "{why}");

@@ -152,7 +152,7 @@ async fn greet(
                 "{} answers at {}, which is listed as the address of {}: correct ACEFLEET_PEERS, or the name of that node",
                 hello.name, member.addr, member.name
             ))),
-            Err(error @ CallError::Stranger(_)) => Some(Err(format!("{} at {}: {error}", member.name, member.addr))),
+            Err(error @ CallError::Unauthenticated(_)) => Some(Err(format!("{} at {}: {error}", member.name, member.addr))),
             Err(error) => {
                 tracing::debug!(peer = member.name, %error, "no greeting");
                 None

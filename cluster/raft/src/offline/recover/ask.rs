@@ -55,7 +55,7 @@ pub(in crate::offline) async fn ask(
     for member in members.iter().filter(|member| member.id.0 != own.node_id) {
         let said = match answers.get(&member.address) {
             Some(Ok(hello)) => meaning(hello, own.cluster_id.as_deref(), member.id),
-            Some(Err(CallError::Stranger(who))) => Said::Unknown(*who),
+            Some(Err(CallError::Unauthenticated(who))) => Said::Unknown(*who),
             Some(Err(error)) => Said::Nothing(error.to_string()),
             None => Said::Nothing("it has the address of this node".to_owned()),
         };
@@ -77,7 +77,7 @@ pub(in crate::offline) async fn ask(
     let recorded = |address: &String| asked.iter().any(|asked| asked.member.address == *address);
     let elsewhere = answers.iter().filter(|(address, _)| !recorded(address));
     let elsewhere = elsewhere.filter_map(|(address, hello)| match hello {
-        Err(CallError::Stranger(who)) => Some((address.clone(), *who)),
+        Err(CallError::Unauthenticated(who)) => Some((address.clone(), *who)),
         _ => None,
     });
     let elsewhere = elsewhere.collect();

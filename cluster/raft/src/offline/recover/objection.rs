@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use acefleet_registry::NodeId;
 
 use super::said::{Alive, Answers, Said};
-use crate::tls::Stranger;
+use crate::tls::Unauthenticated;
 use crate::types::known_member::KnownMember;
 
 pub(super) fn objection(
@@ -84,15 +84,17 @@ pub(super) fn objection(
 }
 
 /// How a node gets an answer of one like this.
-fn help(who: Stranger) -> &'static str {
+fn help(who: Unauthenticated) -> &'static str {
     match who {
-        Stranger::OtherSecret | Stranger::NoCertificate => {
+        Unauthenticated::OtherSecret | Unauthenticated::NoCertificate => {
             "Give this node the ACEFLEET_CLUSTER_SECRET that the others have, and ask again"
         }
-        Stranger::NoTls => {
+        Unauthenticated::NoTls => {
             "If that is a node of an earlier version, ask again with ACEFLEET_CLUSTER_PLAIN=true; if it is another program, nothing is there"
         }
-        Stranger::NoHandshake => "It may be busy: ask again. If that is another program, no member is there",
+        Unauthenticated::NoHandshake => {
+            "It may be busy: ask again. If that is another program, no member is there"
+        }
     }
 }
 
@@ -148,9 +150,9 @@ mod tests {
         let members = [member(1, true), member(2, true), member(3, true)];
         let silent = |id| Asked { member: member(id, true), said: Said::Nothing("refused".into()) };
         for (who, help) in [
-            (Stranger::OtherSecret, "ACEFLEET_CLUSTER_SECRET"),
-            (Stranger::NoTls, "ACEFLEET_CLUSTER_PLAIN=true"),
-            (Stranger::NoHandshake, "ask again"),
+            (Unauthenticated::OtherSecret, "ACEFLEET_CLUSTER_SECRET"),
+            (Unauthenticated::NoTls, "ACEFLEET_CLUSTER_PLAIN=true"),
+            (Unauthenticated::NoHandshake, "ask again"),
         ] {
             let cannot = Asked { member: member(2, true), said: Said::Unknown(who) };
             let why = objection(NodeId(1), "n1", &members, &[silent(3), cannot]).unwrap();

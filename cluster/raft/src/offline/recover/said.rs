@@ -5,7 +5,7 @@ use std::fmt;
 
 use acefleet_registry::NodeId;
 
-use crate::tls::Stranger;
+use crate::tls::Unauthenticated;
 use crate::types::known_member::KnownMember;
 
 /// Answer of a member.
@@ -18,7 +18,7 @@ pub enum Said {
     /// Another node or cluster answers there.
     Other(String),
     /// Something answers there with which this node cannot speak, so it may be the member.
-    Unknown(Stranger),
+    Unknown(Unauthenticated),
     /// There is no answer.
     Nothing(String),
 }
@@ -57,7 +57,7 @@ pub struct Answers {
     /// The members, also those of which others told.
     pub members: Vec<Asked>,
     /// Who answers at addresses of the settings at which no member is recorded: perhaps a member that moved.
-    pub elsewhere: Vec<(String, Stranger)>,
+    pub elsewhere: Vec<(String, Unauthenticated)>,
 }
 
 /// A member and what it said.
