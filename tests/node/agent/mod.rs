@@ -1,5 +1,6 @@
 //! The agent of one host, on a container engine in memory and on a real Docker.
 
+mod allowed;
 mod docker;
 mod docker_tls;
 mod engines;
