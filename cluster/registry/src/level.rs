@@ -97,8 +97,10 @@ impl Level {
     pub const OWNS_SETTINGS: Self = Self(2);
     /// From here on a refusal for want of room names the setting that bounds each host.
     pub const NAMES_BOUNDS: Self = Self(2);
+    /// From here on members show keys of their own, and the cluster notes them.
+    pub const NODE_KEYS: Self = Self(3);
     /// What this program knows.
-    pub const CURRENT: Self = Self(2);
+    pub const CURRENT: Self = Self(3);
 }
 
 impl Default for Level {

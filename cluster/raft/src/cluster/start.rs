@@ -15,6 +15,8 @@ use crate::errors::{Failure, StartError};
 use crate::membership::disk_check::inquiry;
 use crate::membership::disk_check::reports;
 use crate::membership::formation;
+use crate::membership::introduction::Introductions;
+use crate::membership::keys::KeysSeen;
 use crate::membership::tend;
 use crate::membership::twin;
 use crate::options::Options;
@@ -30,10 +32,11 @@ use crate::replica::leadership::Leadership;
 use crate::replica::state_machine::Raft;
 use crate::replica::times::Times;
 use crate::replica::trust::Trust;
-use crate::server::serve;
+use crate::server::{RefusedCalls, serve};
 use crate::store::disk::Disk;
 use crate::store::renew;
 use crate::store::{Broken, LogStore};
+use crate::tls::node_key::OwnKey;
 use crate::tls::{Door, kept};
 use crate::transport::contacts::Contacts;
 use crate::transport::{Network, System, Ways, Wire};
@@ -65,7 +68,8 @@ pub(crate) async fn start_over(
         tokio::task::spawn_blocking(move || {
             renew::finish(&options.data_dir, &options.node_name)?;
             let opened = open(&options)?;
-            let door = Door::of(&options, || has_others(&opened))?;
+            let own = OwnKey::kept(&options.data_dir)?;
+            let door = Door::of(&options, &own, || has_others(&opened))?;
             kept::keep_given(&options)?;
             Ok::<_, StartError>((opened, door))
         })
@@ -126,6 +130,9 @@ pub(crate) async fn start_over(
         disk: Disk::default(),
         log_bytes: opened.log_bytes,
         membership: tokio::sync::Mutex::new(()),
+        keys_seen: KeysSeen::default(),
+        introductions: Introductions::default(),
+        refused_calls: RefusedCalls::default(),
         doubt: tokio::sync::Notify::new(),
         instance: uuid::Uuid::new_v4().as_u64_pair().0,
         open_writes: TaskTracker::new(),

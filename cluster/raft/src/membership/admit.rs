@@ -1,5 +1,5 @@
-//! A member's answer to a node that asks to join or reports its new address. Anybody who reaches the port may send the request,
-//! so all of it is checked first.
+//! A member's answer to a node that asks to join or reports its new address. Anybody with the secret may send the request, so all of it is
+//! checked first, and nobody may ask for a node whose key it has not proved.
 
 use std::time::Instant;
 
@@ -9,10 +9,12 @@ use super::place;
 use crate::errors::{MembershipError, StartError};
 use crate::membership::change::MembershipChange;
 use crate::membership::join::JOIN_LIMIT;
+use crate::membership::speaks::owns;
 use crate::membership::submit::submit;
 use crate::options::{check_address, check_name};
 use crate::replica::core::Core;
 use crate::replica::level;
+use crate::tls::Shown;
 use crate::transport::proto::{Done, JoinKind, JoinReply, JoinRequest, join_reply::Outcome};
 use crate::transport::protocol;
 use crate::types::Member;
@@ -21,8 +23,8 @@ use crate::types::Member;
 const ID_LIMIT: u64 = 1 << 53;
 
 /// Carries out the request through the leader; any member can.
-pub(crate) async fn accept(core: &Core, request: JoinRequest) -> JoinReply {
-    let outcome = match judge(core, &request).await {
+pub(crate) async fn accept(core: &Core, request: JoinRequest, shown: Shown) -> JoinReply {
+    let outcome = match judge(core, &request, shown).await {
         Ok(change) => act(core, change).await,
         Err(outcome) => outcome,
     };
@@ -39,7 +41,11 @@ async fn act(core: &Core, change: Option<MembershipChange>) -> Outcome {
 }
 
 /// The change that the request asks for; none when it only asks.
-async fn judge(core: &Core, request: &JoinRequest) -> Result<Option<MembershipChange>, Outcome> {
+async fn judge(
+    core: &Core,
+    request: &JoinRequest,
+    shown: Shown,
+) -> Result<Option<MembershipChange>, Outcome> {
     let own = core.identity.load();
     let live = core.raft.is_initialized().await.unwrap_or(false);
     let Some(cluster_id) = own.cluster_id.as_deref().filter(|_| live) else {
@@ -55,12 +61,32 @@ async fn judge(core: &Core, request: &JoinRequest) -> Result<Option<MembershipCh
             meant.escape_default()
         )));
     }
+    let kind = JoinKind::try_from(request.kind);
+    if kind != Ok(JoinKind::Check) {
+        for id in [*node_id, request.replaces] {
+            owns(shown, core.recorded(id).and_then(|known| known.key)).map_err(|why| {
+                Outcome::Refused(format!(
+                    "{name} asks for node id {id}, but {why}: restore node.key in its data directory"
+                ))
+            })?;
+        }
+    }
     let member = Member::new(name, address);
     let id = NodeId(*node_id);
-    match JoinKind::try_from(request.kind) {
+    match kind {
         Ok(JoinKind::Join) => {
+            let key = match shown {
+                Shown::Node(key) => Some(key),
+                Shown::Secret | Shown::Nothing => None,
+            };
             let replaces = Some(NodeId(request.replaces)).filter(|old| old.0 != 0);
-            Ok(Some(MembershipChange::Learn { id, name: name.clone(), address: address.clone(), replaces }))
+            Ok(Some(MembershipChange::Learn {
+                id,
+                name: name.clone(),
+                address: address.clone(),
+                replaces,
+                key,
+            }))
         }
         Ok(JoinKind::Move) => {
             Ok(Some(MembershipChange::Move { id, name: name.clone(), address: address.clone() }))

@@ -3,6 +3,8 @@
 use acefleet_registry::NodeId;
 use serde::{Deserialize, Serialize};
 
+use crate::tls::node_key::NodeKey;
+
 /// A change of the members.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -27,6 +29,9 @@ pub enum MembershipChange {
         /// The silent member of the same name that it replaces.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         replaces: Option<NodeId>,
+        /// The key that it has proved to the member that passes this on.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key: Option<NodeKey>,
     },
     /// Gives the engines and the vote of a silent member to the learner that replaces it, once that has caught up; removes the
     /// silent one for good.
@@ -50,6 +55,18 @@ pub enum MembershipChange {
         /// The member.
         id: NodeId,
     },
+}
+
+impl MembershipChange {
+    /// Whether this member may send it: what a node wants for itself, others do not ask for. The error says why not.
+    pub(crate) fn check_sender(&self, from: u64) -> Result<(), String> {
+        match self {
+            Self::Replace { new: id, .. } if id.0 != from => {
+                Err(format!("node id {from} asks for the place of another node for node id {id}"))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Outcome of one attempt on the leader.

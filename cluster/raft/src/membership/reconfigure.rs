@@ -7,10 +7,13 @@ use openraft::ChangeMembers;
 
 use super::change::{Changed, MembershipChange};
 use super::commit::{PAUSE, commit, is_close, members};
+use super::keys;
 use super::place::{MAX_VOTERS, check_place};
 use super::replace;
 use crate::replica::core::Core;
 use crate::replica::level;
+use crate::tls::Unauthenticated;
+use crate::tls::node_key::NodeKey;
 use crate::transport::CALL_LIMIT;
 use crate::transport::CallError;
 use crate::transport::proto::HelloReply;
@@ -27,8 +30,10 @@ pub(crate) async fn change_here(core: &Core, change: &MembershipChange, deadline
                 caught_up(core, id.0).await?;
                 vote(core, id.0).await
             }
-            MembershipChange::Learn { id, name, address, replaces } => {
-                learn(core, id.0, &member(name, address), true, replaces.map(|old| old.0)).await
+            MembershipChange::Learn { id, name, address, replaces, key } => {
+                let noted = key.filter(|_| keys::are_noted(core));
+                let member = Member { key: noted, ..member(name, address) };
+                learn(core, id.0, &member, true, replaces.map(|old| old.0)).await
             }
             MembershipChange::Replace { old, new } => replace::replace(core, old.0, new.0, deadline).await,
             MembershipChange::Move { id, name, address } => {
@@ -64,27 +69,29 @@ async fn learn(
     match &recorded {
         Some(known) if known.is_where(member) => return Ok(()),
         Some(known) => {
-            let there = verify(core, id, member).await?;
+            let there = verify(core, id, member, known.key).await?;
             only_one(core, id, known, &there).await?;
         }
         None if answers => {
-            verify(core, id, member).await?;
+            verify(core, id, member, member.key).await?;
         }
         None => {}
     }
     let _one_at_a_time = core.membership.lock().await;
     // Another change may have been made while this one waited.
     check_place(core, id, member, replaces).map_err(Changed::Refused)?;
-    let node = BTreeMap::from([(id, member.clone())]);
     let Member { name, address, .. } = member;
     match members(core).0.get(&id) {
         Some(known) if known.is_where(member) => {}
         Some(known) => {
-            commit(core, ChangeMembers::SetNodes(node), true).await?;
+            // Its key stays.
+            let moved = Member { address: address.clone(), ..known.clone() };
+            commit(core, ChangeMembers::SetNodes(BTreeMap::from([(id, moved)])), true).await?;
             tracing::info!(node = name, "{name} is reached at {address} now, before at {}", known.address);
         }
         None => {
-            commit(core, ChangeMembers::AddNodes(node), true).await?;
+            let added = BTreeMap::from([(id, member.clone())]);
+            commit(core, ChangeMembers::AddNodes(added), true).await?;
             tracing::info!(node = name, "{name} at {address} is a member now, without a vote");
         }
     }
@@ -106,11 +113,20 @@ async fn vote(core: &Core, id: u64) -> Result<(), Changed> {
     Ok(())
 }
 
-/// The leader must reach a member at its address.
-async fn verify(core: &Core, id: u64, member: &Member) -> Result<HelloReply, Changed> {
+/// The leader must reach a member at its address, where it proves this key, if one is known.
+async fn verify(core: &Core, id: u64, member: &Member, key: Option<NodeKey>) -> Result<HelloReply, Changed> {
     let own = core.identity.load();
-    let hello = match core.wire.hello_once(&member.address, &core.options.advertise, CALL_LIMIT).await {
+    let hello = core.wire.hello_proved(&member.address, &core.options.advertise, key, CALL_LIMIT).await;
+    let hello = match hello {
         Ok(hello) => hello,
+        Err(CallError::Unauthenticated(Unauthenticated::OtherKey)) => {
+            return Err(Changed::Refused(format!(
+                "at {} answers another node than {}: {}",
+                member.address,
+                member.name,
+                Unauthenticated::OtherKey
+            )));
+        }
         Err(error) => return Err(unreachable(member, &error)),
     };
     if hello.node_id != id {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::commit;
+use super::keys;
 use super::removal::{back, is_removed, removed};
 use crate::errors::Failure;
 use crate::membership::join;
@@ -37,6 +38,11 @@ pub(crate) async fn run(core: Arc<Core>) {
         if silent {
             moves::locate(&core).await;
         }
+        if let Some(failure) = keys::check(&core) {
+            return core.fail(failure);
+        }
+        keys::note(&core).await;
+        keys::end_plain(&core);
         moves::announce(&core, &mut moved).await;
         if let Some(wanted) = join::promotion(&core)
             && let Err(error) = submit(&core, &wanted, Instant::now() + 5 * SWEEP).await

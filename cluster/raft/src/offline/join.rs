@@ -6,6 +6,7 @@ use super::{give_to_owner, not_stored, unbound};
 use crate::errors::StartError;
 use crate::membership::join::{self, Greeting, JoinAnswer};
 use crate::options::{Options, check_address};
+use crate::tls::node_key::OwnKey;
 use crate::tls::{Door, Unauthenticated, kept};
 use crate::transport::contacts::Contacts;
 use crate::transport::proto::JoinKind;
@@ -34,7 +35,7 @@ pub async fn join(options: &Options, address: &str) -> Result<Joining, StartErro
     let blocking = options.clone();
     let opened = move || {
         let (lock, identity) = unbound(&blocking)?;
-        Ok((lock, identity, Door::of(&blocking, || Ok(true))?))
+        Ok((lock, identity, Door::of(&blocking, &OwnKey::any()?, || Ok(true))?))
     };
     let (_lock, identity, door) = tokio::task::spawn_blocking(opened)
         .await

@@ -11,6 +11,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::errors::Failure;
+use crate::membership::introduction::Introductions;
+use crate::membership::keys::KeysSeen;
+use crate::membership::speaks::Known;
 use crate::options::Options;
 use crate::replica::awaited::Awaited;
 use crate::replica::compare::{Comparison, Due};
@@ -22,6 +25,7 @@ use crate::replica::state_machine::Raft;
 use crate::replica::times::Times;
 use crate::replica::trust::Trust;
 use crate::replica::view::Published;
+use crate::server::RefusedCalls;
 use crate::snapshot::SnapshotDir;
 use crate::store::disk::Disk;
 use crate::store::log_bytes::LogBytes;
@@ -75,6 +79,12 @@ pub(crate) struct Core {
     pub log_bytes: Arc<LogBytes>,
     /// One change of the members at a time.
     pub membership: tokio::sync::Mutex<()>,
+    /// Keys of members that the cluster does not know yet.
+    pub keys_seen: KeysSeen,
+    /// What was told of nodes that this one does not know.
+    pub introductions: Introductions,
+    /// Log lines about calls that were refused.
+    pub refused_calls: RefusedCalls,
     /// Another node says that this one is no member any more.
     pub doubt: Notify,
     /// Random for each start.
@@ -147,6 +157,19 @@ impl Core {
         let metrics = self.raft.server_metrics();
         let metrics = metrics.borrow_watched();
         metrics.membership_config.get_node(&id).is_some()
+    }
+
+    /// What is known of a member: by the log, or by the formation before it has begun.
+    pub fn known(&self, id: u64) -> Option<Known> {
+        let metrics = self.raft.server_metrics();
+        let metrics = metrics.borrow_watched();
+        let members = &metrics.membership_config;
+        if let Some(member) = members.get_node(&id) {
+            return Some(Known { key: member.key, votes: members.voter_ids().any(|voter| voter == id) });
+        }
+        let has_begun = members.nodes().next().is_some();
+        let founds = || self.identity.load().founders.iter().any(|founder| founder.id == id);
+        (!has_begun && founds()).then_some(Known { key: None, votes: true })
     }
 
     /// Name of a member, for people.

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -14,9 +15,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{AbortHandle, JoinSet};
-use tonic::transport::server::{Connected, TcpConnectInfo};
+use tonic::transport::server::Connected;
 
-use crate::tls::{self, Door, Unauthenticated};
+use crate::tls::{self, Door, Shown, Unauthenticated};
 use crate::util::seldom::Seldom;
 
 /// Connections of nodes at the same time: more than the largest cluster has. As many handshakes may be open, and both together take a sixteenth
@@ -35,15 +36,24 @@ fn places() -> usize {
 /// An accepted connection.
 pub(super) struct Caller {
     stream: tls::Stream,
-    from: TcpConnectInfo,
+    from: Origin,
     _place: OwnedSemaphorePermit,
 }
 
-impl Connected for Caller {
-    type ConnectInfo = TcpConnectInfo;
+/// Who is at the other end of an accepted connection.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Origin {
+    /// What it has proved.
+    pub shown: Shown,
+    /// Its address; absent when it had gone before anybody asked.
+    pub address: Option<IpAddr>,
+}
 
-    fn connect_info(&self) -> TcpConnectInfo {
-        self.from.clone()
+impl Connected for Caller {
+    type ConnectInfo = Origin;
+
+    fn connect_info(&self) -> Origin {
+        self.from
     }
 }
 
@@ -106,7 +116,7 @@ impl Refusals {
 }
 
 /// Who was let in.
-type Admitted = Option<(tls::Stream, TcpConnectInfo)>;
+type Admitted = Option<(tls::Stream, Origin)>;
 
 /// Accepts connections of nodes, for ever. They show that they have the secret of the cluster before anything else is read of them. Handshakes
 /// run beside each other, and a flood of them ends the oldest: that of a node takes milliseconds, so it is over before.
@@ -215,12 +225,12 @@ impl Entrance {
 }
 
 async fn admit(door: &Door, stream: TcpStream, refusals: &Mutex<Refusals>) -> Admitted {
-    let from = stream.connect_info();
+    let address = stream.peer_addr().map(|address| address.ip()).ok();
     match door.admit(stream).await {
-        Ok(stream) => Some((stream, from)),
+        Ok((stream, shown)) => Some((stream, Origin { shown, address })),
         Err(error) => {
             if let Some(who) = Unauthenticated::of(&error) {
-                let from = from.remote_addr().map(|address| address.ip().to_string()).unwrap_or_default();
+                let from = address.map(|address| address.to_string()).unwrap_or_default();
                 refusals.lock().unwrap_or_else(PoisonError::into_inner).refused(who, &from);
             }
             None
@@ -248,7 +258,7 @@ mod tests {
 
     async fn node(address: std::net::SocketAddr) -> io::Result<tls::Stream> {
         let stream = TcpStream::connect(address).await?;
-        testing::door(testing::SECRET, Plain::Refused).enter(stream, std::future::pending()).await
+        testing::door(testing::SECRET, Plain::Refused).enter(stream, std::future::pending(), None).await
     }
 
     #[tokio::test]

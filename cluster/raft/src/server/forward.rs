@@ -5,9 +5,11 @@ use std::time::{Duration, Instant};
 use futures::stream::BoxStream;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::check::origin;
 use super::{Service, decode, streams};
-use crate::membership::change::Changed;
+use crate::membership::change::{Changed, MembershipChange};
 use crate::membership::reconfigure;
+use crate::membership::speaks::Part;
 use crate::proposals::read::{self, Confirmed};
 use crate::transport::proto::{self, forward_server, members_reply, read_index_reply};
 
@@ -26,20 +28,23 @@ impl forward_server::Forward for Service {
         &self,
         request: Request<Streaming<proto::WriteMessage>>,
     ) -> Result<Response<Self::WriteStream>, Status> {
+        let origin = origin(&request);
         let mut messages = request.into_inner();
         let route = streams::write_route(&mut messages).await?;
-        let from = self.check(Some(&route))?;
-        Ok(Response::new(streams::writes(&self.0, from, messages)))
+        // A node that is no member gets its answer when it writes.
+        let from = self.check(origin, Some(&route), Part::Any)?;
+        Ok(Response::new(streams::writes(self, from, messages)))
     }
 
     async fn change_members(
         &self,
         request: Request<proto::MembersRequest>,
     ) -> Result<Response<proto::MembersReply>, Status> {
+        let origin = origin(&request);
         let request = request.into_inner();
-        let from = self.check(request.route.as_ref())?;
-        let change = decode(&request.change)?;
-        self.member(from)?;
+        let from = self.check(origin, request.route.as_ref(), Part::Member)?;
+        let change: MembershipChange = decode(&request.change)?;
+        change.check_sender(from.id).map_err(Status::permission_denied)?;
         let until = deadline(request.remaining_ms);
         let outcome = match reconfigure::change_here(&self.0, &change, until).await {
             Changed::Done => members_reply::Outcome::Done(proto::Done {}),
@@ -54,8 +59,9 @@ impl forward_server::Forward for Service {
         &self,
         request: Request<proto::ReadIndexRequest>,
     ) -> Result<Response<proto::ReadIndexReply>, Status> {
+        let origin = origin(&request);
         let request = request.into_inner();
-        self.check(request.route.as_ref())?;
+        self.check(origin, request.route.as_ref(), Part::Any)?;
         let outcome = match read::confirm(&self.0, deadline(request.remaining_ms)).await {
             Confirmed::Index(index) => read_index_reply::Outcome::Index(index),
             Confirmed::NotLeader(leader) => read_index_reply::Outcome::NotLeader(proto::NotLeader { leader }),

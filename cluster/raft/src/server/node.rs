@@ -1,15 +1,22 @@
 //! Calls between nodes that are no part of Raft: greetings, formation, joining, reports, questions.
 
+use std::time::Duration;
+
 use acefleet_registry::{Elapsed, NodeId, WallMs};
 use tonic::{Request, Response, Status};
 
 use super::Service;
+use super::check::origin;
 use crate::membership::formation::accept;
+use crate::membership::speaks::Part;
 use crate::membership::{access, admit};
 use crate::replica::compare::message;
 use crate::store::Standing;
 use crate::transport::proto::{self, ask_reply, node_server};
 use crate::transport::protocol;
+
+/// A leader is silent for less: an election would have replaced it.
+const LED_LATELY: Duration = Duration::from_secs(2);
 
 #[tonic::async_trait]
 impl node_server::Node for Service {
@@ -31,6 +38,7 @@ impl node_server::Node for Service {
                 name: member.name,
                 address: member.address,
                 votes: voters.contains(&id),
+                key: member.key.map(|key| key.bytes().to_vec().into()).unwrap_or_default(),
             });
             infos.collect()
         } else {
@@ -53,6 +61,7 @@ impl node_server::Node for Service {
             remembers: Some((&self.0.remembers(caller)).into()),
             trust: proto::Trust::from(*self.0.trust.borrow()).into(),
             leads: self.0.leads_with_majority(),
+            led: self.0.wire.contacts().leader_age() < LED_LATELY,
         }))
     }
 
@@ -60,15 +69,15 @@ impl node_server::Node for Service {
         &self,
         request: Request<proto::FarewellRequest>,
     ) -> Result<Response<proto::Done>, Status> {
-        self.check(request.get_ref().route.as_ref())?;
+        self.check(origin(&request), request.get_ref().route.as_ref(), Part::Any)?;
         self.0.doubt.notify_one();
         Ok(Response::new(proto::Done {}))
     }
 
     async fn report(&self, request: Request<proto::ReportRequest>) -> Result<Response<proto::Done>, Status> {
+        let origin = origin(&request);
         let request = request.into_inner();
-        let from = self.check(request.route.as_ref())?;
-        self.member(from)?;
+        let from = self.check(origin, request.route.as_ref(), Part::Member)?.id;
         let standing = request.standing.ok_or_else(|| Status::invalid_argument("the report is empty"))?;
         self.0.remembered.learn(from, &Standing::from(standing));
         Ok(Response::new(proto::Done {}))
@@ -80,14 +89,15 @@ impl node_server::Node for Service {
     }
 
     async fn join(&self, request: Request<proto::JoinRequest>) -> Result<Response<proto::JoinReply>, Status> {
-        Ok(Response::new(admit::accept(&self.0, request.into_inner()).await))
+        let shown = origin(&request).shown;
+        Ok(Response::new(admit::accept(&self.0, request.into_inner(), shown).await))
     }
 
     async fn ask(&self, request: Request<proto::AskRequest>) -> Result<Response<proto::AskReply>, Status> {
+        let origin = origin(&request);
         let request = request.into_inner();
-        let from = self.check(request.route.as_ref())?;
         // A new member that is not recorded here yet asks again.
-        self.member(from)?;
+        let from = self.check(origin, request.route.as_ref(), Part::Member)?.id;
         if let Some(clock) = request.clock {
             self.0.learn_clock(from, Elapsed(clock.elapsed_ms), WallMs(clock.wall_ms));
         }

@@ -4,21 +4,30 @@ use std::time::Instant;
 
 use futures::stream::BoxStream;
 use openraft::errors::{Infallible, RaftError};
-use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, TransferLeaderRequest};
+use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, TransferLeaderRequest, VoteRequest};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::check::origin;
 use super::{Service, decode, receive, streams};
 use crate::snapshot::Snapshot;
 use crate::transport::proto::{self, raft_server};
-use crate::types::TypeConfig;
+use crate::types::{TypeConfig, Vote};
 use crate::util::codec;
 
 impl Service {
-    fn open<T: DeserializeOwned>(&self, request: &proto::RaftRequest) -> Result<T, Status> {
-        self.check_part(request.route.as_ref())?;
-        decode(&request.payload)
+    /// What a leader or a candidate asks, once it is known to be one.
+    fn open<T: DeserializeOwned>(
+        &self,
+        request: &Request<proto::RaftRequest>,
+        vote: impl FnOnce(&T) -> &Vote,
+    ) -> Result<T, Status> {
+        let message = request.get_ref();
+        let sender = self.check_part(origin(request), message.route.as_ref())?;
+        let asked = decode(&message.payload)?;
+        self.check_vote(sender, vote(&asked))?;
+        Ok(asked)
     }
 
     fn reply<T: Serialize>(&self, answer: &T) -> Result<Response<proto::RaftReply>, Status> {
@@ -45,17 +54,18 @@ impl raft_server::Raft for Service {
         &self,
         request: Request<Streaming<proto::AppendMessage>>,
     ) -> Result<Response<Self::AppendStream>, Status> {
+        let origin = origin(&request);
         let mut messages = request.into_inner();
         let route = streams::append_route(&mut messages).await?;
-        self.check_part(Some(&route))?;
-        Ok(Response::new(streams::append(&self.0, messages)))
+        let sender = self.check_part(origin, Some(&route))?;
+        Ok(Response::new(streams::append(self, sender, messages)))
     }
 
     async fn heartbeat(
         &self,
         request: Request<proto::RaftRequest>,
     ) -> Result<Response<proto::RaftReply>, Status> {
-        let heartbeat: AppendEntriesRequest<TypeConfig> = self.open(request.get_ref())?;
+        let heartbeat = self.open(&request, |beat: &AppendEntriesRequest<TypeConfig>| &beat.vote)?;
         let told = streams::told(&heartbeat, request.get_ref().proof);
         let answer = self.0.raft.append_entries(heartbeat).await.map_err(|e| dead(&e))?;
         if !matches!(answer, AppendEntriesResponse::HigherVote(_)) {
@@ -65,7 +75,8 @@ impl raft_server::Raft for Service {
     }
 
     async fn vote(&self, request: Request<proto::RaftRequest>) -> Result<Response<proto::RaftReply>, Status> {
-        let vote = self.0.raft.vote(self.open(request.get_ref())?).await;
+        let asked = self.open(&request, |asked: &VoteRequest<TypeConfig>| &asked.vote)?;
+        let vote = self.0.raft.vote(asked).await;
         self.reply(&vote.map_err(|e| dead(&e))?)
     }
 
@@ -73,7 +84,8 @@ impl raft_server::Raft for Service {
         &self,
         request: Request<proto::RaftRequest>,
     ) -> Result<Response<proto::RaftReply>, Status> {
-        let vote = self.0.raft.pre_vote(self.open(request.get_ref())?).await;
+        let asked = self.open(&request, |asked: &VoteRequest<TypeConfig>| &asked.vote)?;
+        let vote = self.0.raft.pre_vote(asked).await;
         self.reply(&vote.map_err(|e| dead(&e))?)
     }
 
@@ -81,7 +93,8 @@ impl raft_server::Raft for Service {
         &self,
         request: Request<proto::RaftRequest>,
     ) -> Result<Response<proto::RaftReply>, Status> {
-        let transfer: TransferLeaderRequest<TypeConfig> = self.open(request.get_ref())?;
+        let transfer: TransferLeaderRequest<TypeConfig> =
+            self.open(&request, TransferLeaderRequest::from_leader)?;
         let from = transfer.from_leader().leader_id;
         self.0.wire.contacts().offers(from.term, from.node_id);
         let answer = self
@@ -97,10 +110,12 @@ impl raft_server::Raft for Service {
         &self,
         request: Request<Streaming<proto::SnapshotPart>>,
     ) -> Result<Response<proto::RaftReply>, Status> {
+        let origin = origin(&request);
         let mut parts = request.into_inner();
         let head = receive::head(&mut parts).await?;
-        self.check_part(head.route.as_ref())?;
+        let sender = self.check_part(origin, head.route.as_ref())?;
         let vote = decode(&head.vote)?;
+        self.check_vote(sender, &vote)?;
         let path = self.0.snapshots.temporary();
         let (guard, file) = receive::body(&head, &mut parts, path).await?;
         let snapshot = Snapshot { meta: file.header.meta(), snapshot: file };

@@ -6,8 +6,10 @@ use tokio::runtime::Runtime;
 use tonic::Request;
 
 use super::tests::{alone, route};
+use crate::membership::introduction::Said;
+use crate::membership::speaks::Known;
 use crate::snapshot::SnapshotFile;
-use crate::testing::large_state;
+use crate::testing::{self, large_state};
 use crate::transport::proto::{self, raft_client::RaftClient, snapshot_part::Part};
 use crate::types::{LeaderId, LogId, SnapshotMeta, StoredMembership, Vote};
 use crate::util::codec;
@@ -32,7 +34,10 @@ fn a_sender_that_gives_up_at_any_moment_does_not_end_the_node() {
     busy().block_on(async {
         let node = alone("node").await;
         let (state, dir) = (large_state(), tempfile::tempdir().unwrap());
-        let mut raft = RaftClient::new(crate::testing::channel(&node.address).await);
+        let mut raft = RaftClient::new(testing::channel(&node.address).await);
+        let sender = Said::Member(Known { key: None, votes: true });
+        node.cluster.core().introductions.told(7, sender);
+        let route = proto::Route { from: 7, ..route(&node.cluster, &node.cluster) };
         for round in 0..40_u64 {
             let (term, index) = (100 + round, 1_000 + round);
             let last = LogId { leader_id: LeaderId { term, node_id: 7 }, index };
@@ -40,7 +45,7 @@ fn a_sender_that_gives_up_at_any_moment_does_not_end_the_node() {
             let file = SnapshotFile::write(dir.path().join("s"), &state, &meta, index).unwrap();
             let bytes = std::fs::read(&file.path).unwrap();
             let head = proto::SnapshotHead {
-                route: Some(route(&node.cluster, &node.cluster)),
+                route: Some(route.clone()),
                 vote: codec::encode(&Vote::new_committed(term, 7)).unwrap().into(),
                 size: bytes.len() as u64,
             };

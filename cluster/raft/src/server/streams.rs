@@ -11,6 +11,9 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::{Status, Streaming};
 
+use super::Service;
+use super::check::Sender;
+use crate::membership::speaks::Part;
 use crate::proposals::write;
 use crate::replica::core::Core;
 use crate::transport::append_message::{self, Outcome, Request};
@@ -46,13 +49,15 @@ fn no_route() -> Status {
 
 /// Passes requests to openraft and returns the answers in order, until the stream or this node ends.
 pub(super) fn append(
-    core: &Arc<Core>,
+    service: &Service,
+    sender: Sender,
     messages: Streaming<proto::AppendMessage>,
 ) -> BoxStream<'static, Result<proto::AppendAnswer, Status>> {
     let broken: Arc<Mutex<Option<Status>>> = Arc::default();
     // What the unanswered requests say; their answers come in the same order.
     let told: Arc<Mutex<VecDeque<LeaderMessage>>> = Arc::default();
-    let requests = readable(messages, Arc::clone(&broken), Arc::clone(&told));
+    let core = &service.0;
+    let requests = readable(service.clone(), sender, messages, Arc::clone(&broken), Arc::clone(&told));
     let requests = requests.take_until(core.stop.clone().cancelled_owned());
     let outcomes = core.raft.stream_append(requests);
     let answering = Arc::clone(core);
@@ -68,26 +73,37 @@ pub(super) fn append(
     answers.chain(last).take_until(core.stop.clone().cancelled_owned()).boxed()
 }
 
-/// Requests up to the first unreadable one.
+/// Requests up to the first that cannot be read, or that its sender may not make any more.
 fn readable(
+    service: Service,
+    sender: Sender,
     messages: Streaming<proto::AppendMessage>,
     broken: Arc<Mutex<Option<Status>>>,
     said: Arc<Mutex<VecDeque<LeaderMessage>>>,
 ) -> BoxStream<'static, Request> {
-    stream::unfold((messages, broken, said), |(mut messages, broken, said)| async move {
-        let message = messages.message().await.ok()??;
-        match append_message::decode(message) {
-            Ok((request, proof)) => {
-                said.lock().unwrap_or_else(PoisonError::into_inner).push_back(told(&request, proof));
-                Some((request, (messages, broken, said)))
+    stream::unfold(
+        (service, messages, broken, said),
+        move |(service, mut messages, broken, said)| async move {
+            let message = messages.message().await.ok()??;
+            let decoded = append_message::decode(message)
+                .map_err(|error| Status::invalid_argument(format!("unreadable request: {error}")))
+                .and_then(|(request, proof)| {
+                    service.may(sender, Part::Voter)?;
+                    service.check_vote(sender, &request.vote)?;
+                    Ok((request, proof))
+                });
+            match decoded {
+                Ok((request, proof)) => {
+                    said.lock().unwrap_or_else(PoisonError::into_inner).push_back(told(&request, proof));
+                    Some((request, (service, messages, broken, said)))
+                }
+                Err(status) => {
+                    *broken.lock().unwrap_or_else(PoisonError::into_inner) = Some(status);
+                    None
+                }
             }
-            Err(error) => {
-                let status = Status::invalid_argument(format!("unreadable request: {error}"));
-                *broken.lock().unwrap_or_else(PoisonError::into_inner) = Some(status);
-                None
-            }
-        }
-    })
+        },
+    )
     .boxed()
 }
 
@@ -121,23 +137,23 @@ fn answer(
 
 /// Takes writes of the member `from` until its stream or this node ends; the returned stream says which of them failed.
 pub(super) fn writes(
-    core: &Arc<Core>,
-    from: u64,
+    service: &Service,
+    from: Sender,
     mut messages: Streaming<proto::WriteMessage>,
 ) -> BoxStream<'static, Result<proto::WriteRefused, Status>> {
     let (failures, told) = mpsc::unbounded_channel();
     let (end, ended) = mpsc::unbounded_channel();
-    let core = Arc::clone(core);
-    let tracker = core.tasks.clone();
+    let service = service.clone();
+    let tracker = service.0.tasks.clone();
     tracker.spawn(async move {
         loop {
             let message = tokio::select! {
                 biased;
-                () = core.stop.cancelled() => return,
+                () = service.0.stop.cancelled() => return,
                 message = messages.message() => message,
             };
             let Ok(Some(message)) = message else { return };
-            if let Err(status) = take(&core, from, message, &failures).await {
+            if let Err(status) = take(&service, from, message, &failures).await {
                 // The reader may be gone.
                 let _ = end.send(Err(status));
                 return;
@@ -164,8 +180,8 @@ pub(super) fn writes(
 
 /// Submits one write. An error ends the stream.
 async fn take(
-    core: &Core,
-    from: u64,
+    service: &Service,
+    from: Sender,
     message: proto::WriteMessage,
     failures: &mpsc::UnboundedSender<(u64, WriteFailure)>,
 ) -> Result<(), Status> {
@@ -177,13 +193,11 @@ async fn take(
     }
     let mut proposal: Proposal = codec::decode(&forwarded.proposal)
         .map_err(|e| Status::invalid_argument(format!("unreadable proposal: {e}")))?;
-    if !core.is_recorded(from) {
-        // Otherwise a removed node could register itself again before it learns of its removal.
-        return Err(Status::permission_denied(format!("node id {from} is not a member of this cluster")));
-    }
+    // Otherwise a removed node could register itself again before it learns of its removal.
+    service.may(from, Part::Member)?;
     // Writes are forwarded once, so the sender is the origin.
-    proposal.origin = NodeId(from);
-    write::submit(core, proposal, WriteFailureTo::there(forwarded.id, failures.clone())).await;
+    proposal.origin = NodeId(from.id);
+    write::submit(&service.0, proposal, WriteFailureTo::there(forwarded.id, failures.clone())).await;
     Ok(())
 }
 

@@ -8,6 +8,7 @@ use tokio::net::TcpListener;
 use tonic::{Code, Request};
 
 use crate::testing;
+use crate::tls::node_key::OwnKey;
 use crate::transport::proto::{
     self, forward_client::ForwardClient, node_client::NodeClient, raft_client::RaftClient,
 };
@@ -17,6 +18,13 @@ pub(super) struct Alone {
     pub cluster: Cluster,
     pub address: String,
     _dir: tempfile::TempDir,
+}
+
+impl Alone {
+    /// A connection of the node to itself.
+    pub async fn channel(&self) -> tonic::transport::Channel {
+        testing::channel_of(&OwnKey::kept(self._dir.path()).unwrap(), &self.address).await
+    }
 }
 
 /// A node alone, its cluster formed.
@@ -45,7 +53,7 @@ pub(super) fn route(of: &Cluster, to: &Cluster) -> proto::Route {
 #[tokio::test(flavor = "multi_thread")]
 async fn calls_of_another_cluster_or_for_another_node_are_refused() {
     let (one, two) = (alone("one").await, alone("two").await);
-    let channel = testing::channel(&two.address).await;
+    let channel = two.channel().await;
     let mut raft = RaftClient::new(channel.clone());
     let foreign = proto::RaftRequest { route: Some(route(&one.cluster, &two.cluster)), ..Default::default() };
     for (refused, method) in [
@@ -86,7 +94,7 @@ async fn a_node_that_has_not_compared_its_disk_takes_nothing_from_leaders_and_ca
     use crate::replica::trust::Trust;
 
     let node = alone("node").await;
-    let channel = testing::channel(&node.address).await;
+    let channel = node.channel().await;
     let mut raft = RaftClient::new(channel.clone());
     let own = route(&node.cluster, &node.cluster);
     let request = proto::RaftRequest { route: Some(own.clone()), ..Default::default() };
@@ -117,7 +125,7 @@ async fn a_node_that_has_not_compared_its_disk_takes_nothing_from_leaders_and_ca
 #[tokio::test(flavor = "multi_thread")]
 async fn only_members_say_how_far_they_have_come() {
     let node = alone("node").await;
-    let mut client = NodeClient::new(testing::channel(&node.address).await);
+    let mut client = NodeClient::new(node.channel().await);
     let member = route(&node.cluster, &node.cluster);
     let last = Some(proto::LogPoint { term: 9, node: 7, index: 9 });
     let standing = Some(proto::Standing { last, ..Default::default() });
@@ -143,7 +151,7 @@ fn routed(route: proto::Route) -> (proto::AppendMessage, proto::WriteMessage) {
 #[tokio::test(flavor = "multi_thread")]
 async fn streams_of_outsiders_are_refused_and_garbage_ends_a_stream() {
     let (one, two) = (alone("one").await, alone("two").await);
-    let channel = testing::channel(&two.address).await;
+    let channel = two.channel().await;
     let mut raft = RaftClient::new(channel.clone());
     let mut forward = ForwardClient::new(channel);
 
@@ -183,7 +191,7 @@ async fn streams_of_outsiders_are_refused_and_garbage_ends_a_stream() {
 #[tokio::test(flavor = "multi_thread")]
 async fn writes_of_a_node_that_is_no_member_are_refused() {
     let node = alone("node").await;
-    let mut forward = ForwardClient::new(testing::channel(&node.address).await);
+    let mut forward = ForwardClient::new(node.channel().await);
     let mut outsider = route(&node.cluster, &node.cluster);
     outsider.from += 1;
     let proposal = acefleet_registry::Proposal {
@@ -205,7 +213,7 @@ async fn writes_of_a_node_that_is_no_member_are_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn outsiders_get_no_answer_and_leave_no_trace() {
     let node = alone("node").await;
-    let mut client = NodeClient::new(testing::channel(&node.address).await);
+    let mut client = NodeClient::new(node.channel().await);
     let member = route(&node.cluster, &node.cluster);
     let contacts = node.cluster.core().wire.contacts();
     for outsider in 1..=20 {
@@ -235,8 +243,8 @@ async fn outsiders_get_no_answer_and_leave_no_trace() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_snapshot_that_is_not_what_was_announced_is_refused() {
     let node = alone("node").await;
-    let mut raft = RaftClient::new(testing::channel(&node.address).await);
-    let vote = crate::types::Vote::new(1, 1);
+    let mut raft = RaftClient::new(node.channel().await);
+    let vote = crate::types::Vote::new(1, node.cluster.node_id().0);
     let head = proto::SnapshotHead {
         route: Some(route(&node.cluster, &node.cluster)),
         vote: crate::util::codec::encode(&vote).unwrap().into(),
@@ -257,7 +265,7 @@ async fn a_snapshot_that_is_not_what_was_announced_is_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_formed_node_cannot_be_bound_again() {
     let node = alone("node").await;
-    let mut client = NodeClient::new(testing::channel(&node.address).await);
+    let mut client = NodeClient::new(node.channel().await);
     let request = proto::FormRequest {
         cluster_id: uuid::Uuid::new_v4().to_string(),
         members: Vec::new(),
@@ -271,7 +279,7 @@ async fn a_formed_node_cannot_be_bound_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_cannot_be_a_member_is_refused_and_leaves_no_trace() {
     let node = alone("node").await;
-    let mut client = NodeClient::new(testing::channel(&node.address).await);
+    let mut client = NodeClient::new(node.channel().await);
     let good = proto::JoinRequest {
         node_id: 7,
         name: "b".into(),
@@ -310,7 +318,7 @@ async fn a_node_that_cannot_be_a_member_is_refused_and_leaves_no_trace() {
     // A farewell is checked with the other members, and there are none.
     let farewell = proto::FarewellRequest { route: Some(route(&node.cluster, &node.cluster)) };
     client.farewell(Request::new(farewell)).await.unwrap();
-    let mut forward = ForwardClient::new(testing::channel(&node.address).await);
+    let mut forward = ForwardClient::new(node.channel().await);
     let change = crate::MembershipChange::Remove { id: node.cluster.node_id() };
     let mut from_nobody = route(&node.cluster, &node.cluster);
     from_nobody.from = 7;
@@ -375,6 +383,6 @@ async fn who_has_no_secret_reaches_no_call() {
     );
     let outsider = wire.hello(&node.address, "x:1", Duration::from_secs(30)).await.unwrap_err();
     assert!(matches!(outsider, crate::transport::CallError::Unauthenticated(_)), "{outsider:?}");
-    let mut known = NodeClient::new(testing::channel(&node.address).await);
+    let mut known = NodeClient::new(node.channel().await);
     known.hello(Request::new(proto::HelloRequest::default())).await.unwrap();
 }

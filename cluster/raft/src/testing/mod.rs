@@ -22,6 +22,7 @@ use crate::cluster::Cluster;
 use crate::options::{Options, Plain};
 use crate::replica::hooks::NoHooks;
 use crate::tls::Door;
+use crate::tls::node_key::OwnKey;
 use crate::tls::secret::ClusterSecret;
 use crate::types::{Entry, LeaderId, LogId, SnapshotMeta, StoredMembership};
 
@@ -71,24 +72,34 @@ pub(crate) fn door(secret: &str, plain: Plain) -> Door {
     door_before(secret, None, plain)
 }
 
-/// A node with this secret, which had another one before.
+/// A node with this secret, which had another one before, and a key that nobody knows.
 pub(crate) fn door_before(secret: &str, before: Option<&str>, plain: Plain) -> Door {
+    door_of(&OwnKey::any().unwrap(), secret, before, plain)
+}
+
+fn door_of(own: &OwnKey, secret: &str, before: Option<&str>, plain: Plain) -> Door {
     let mut options = Options::new("/nowhere".into(), "a".into(), "a:8001".into());
     options.secret = Some(ClusterSecret::parse(secret).unwrap());
     options.secret_before = before.map(|before| ClusterSecret::parse(before).unwrap());
     options.plain = plain;
-    Door::of(&options, || Ok(true)).unwrap()
+    Door::of(&options, own, || Ok(true)).unwrap()
 }
 
-/// A connection of a node to the one at this address.
+/// A connection of a node that nobody knows to the one at this address.
 pub(crate) async fn channel(address: &str) -> Channel {
+    channel_of(&OwnKey::any().unwrap(), address).await
+}
+
+/// A connection of the node with this key to the one at this address.
+pub(crate) async fn channel_of(own: &OwnKey, address: &str) -> Channel {
     let address = address.to_owned();
+    let door = door_of(own, SECRET, None, Plain::Refused);
     Endpoint::from_static("http://node")
         .connect_with_connector(service_fn(move |_: Uri| {
-            let address = address.clone();
+            let (address, door) = (address.clone(), door.clone());
             async move {
                 let stream = TcpStream::connect(address).await?;
-                let entered = door(SECRET, Plain::Refused).enter(stream, std::future::pending()).await?;
+                let entered = door.enter(stream, std::future::pending(), None).await?;
                 Ok::<_, std::io::Error>(TokioIo::new(entered))
             }
         }))

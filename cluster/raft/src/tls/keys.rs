@@ -1,13 +1,15 @@
-//! The keys that a node derives from its secrets. It shows a certificate of one of them and takes certificates of these keys alone, whatever
-//! they say. Each side names the keys that it takes, so nodes meet while their secret is changed.
+//! The keys that a node derives from its secrets. Each signs a certificate of the node's own key, and a node takes certificates alone that one
+//! of its secrets has signed, whatever else they say. Each side names what it takes, so nodes meet while their secret is changed, and while
+//! some of them know no keys of nodes yet: those take the key of the secret itself.
 
 use std::error::Error as StdError;
 use std::sync::Arc;
+use std::time::Duration;
 
-use rcgen::{CertificateParams, DistinguishedName as CertificateName, DnType, KeyPair};
-use rustls::client::ResolvesClientCert;
+use rcgen::{CertificateParams, DistinguishedName as CertificateName, DnType, Issuer, KeyPair};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, verify_tls13_signature};
+use rustls::client::{ResolvesClientCert, verify_server_cert_signed_by_trust_anchor};
+use rustls::crypto::{CryptoProvider, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
@@ -19,6 +21,7 @@ use rustls::{
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
+use super::node_key::{NodeKey, OwnKey};
 use super::secret::ClusterSecret;
 
 /// DER of a private Ed25519 key (RFC 8410) up to its seed.
@@ -27,21 +30,39 @@ const PKCS8_ED25519: [u8; 16] =
 /// Bytes of the hash of a public key by which both sides name it.
 const NAME_BYTES: usize = 16;
 
-/// One key.
+/// At this time all certificates of nodes are valid (RFC 5280, section 4.1.2.5): they do not end, and no clock is asked.
+const ANY_TIME: Duration = Duration::from_secs(1_700_000_000);
+
+/// What the other side of a connection has proved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shown {
+    /// That it has the secret, and this key of its own.
+    Node(NodeKey),
+    /// That it has the secret: a version without keys of nodes.
+    Secret,
+    /// Nothing: it speaks without TLS, where that is allowed.
+    Nothing,
+}
+
+/// What one secret gives.
 #[derive(Debug)]
 struct Shared {
     /// DER of the public key.
     public: Vec<u8>,
-    shown: Arc<CertifiedKey>,
+    /// A certificate of the node's own key, signed by this one.
+    own: Arc<CertifiedKey>,
+    /// A certificate of this key itself.
+    bare: Arc<CertifiedKey>,
 }
 
 /// The keys of a node, that of its newest secret first.
 #[derive(Debug)]
 pub(super) struct Keys {
     keys: Vec<Shared>,
-    /// Names of the keys, in the same order.
+    roots: RootCertStore,
+    /// Names of what this node takes, two for each key: certificates that it has signed, and those of itself.
     names: Vec<DistinguishedName>,
-    algorithms: WebPkiSupportedAlgorithms,
+    provider: Arc<CryptoProvider>,
 }
 
 /// PKCS #8 of the private key that this secret gives.
@@ -55,47 +76,100 @@ pub(super) fn private_key(
     Ok(PrivatePkcs8KeyDer::from(der.to_vec()))
 }
 
-/// A certificate of this key, which names it and says nothing else that counts.
-pub(super) fn certificate(key: &KeyPair) -> Result<CertificateDer<'static>, rcgen::Error> {
+/// What a certificate is called that concerns a key.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Named {
+    /// The key itself.
+    Key,
+    /// Another key, which this one has signed.
+    SignedBy,
+}
+
+fn params(key: &KeyPair, named: Named) -> CertificateParams {
     let hash = Sha256::digest(key.public_key_raw());
     let name: String = hash.iter().take(NAME_BYTES).map(|byte| format!("{byte:02x}")).collect();
     let mut params = CertificateParams::default();
     params.distinguished_name = CertificateName::new();
     params.distinguished_name.push(DnType::CommonName, name);
-    Ok(params.self_signed(key)?.der().clone())
+    if named == Named::SignedBy {
+        params.distinguished_name.push(DnType::OrganizationalUnitName, "node");
+    }
+    params
+}
+
+/// A certificate of this key, which names it and says nothing else that counts.
+pub(super) fn certificate(key: &KeyPair, named: Named) -> Result<CertificateDer<'static>, rcgen::Error> {
+    Ok(params(key, named).self_signed(key)?.der().clone())
+}
+
+/// A certificate of the key of a node, signed by the key of a secret.
+pub(super) fn signed(own: &KeyPair, by: &KeyPair) -> Result<CertificateDer<'static>, rcgen::Error> {
+    let issuer = Issuer::new(params(by, Named::Key), by);
+    Ok(params(own, Named::Key).signed_by(own, &issuer)?.der().clone())
+}
+
+fn key_pair(der: &PrivatePkcs8KeyDer<'_>) -> Result<KeyPair, rcgen::Error> {
+    KeyPair::from_pkcs8_der_and_sign_algo(der, &rcgen::PKCS_ED25519)
 }
 
 impl Keys {
-    /// The keys of these secrets.
+    /// What a node with this key and these secrets shows and takes.
     ///
     /// # Errors
     /// When a library does not do what it is for.
-    pub fn of(secrets: &[&ClusterSecret], provider: &Arc<CryptoProvider>) -> Result<Self, Box<dyn StdError>> {
-        let (mut keys, mut roots) = (Vec::new(), RootCertStore::empty());
+    pub fn of(
+        own: &OwnKey,
+        secrets: &[&ClusterSecret],
+        provider: Arc<CryptoProvider>,
+    ) -> Result<Self, Box<dyn StdError>> {
+        let own_der = || PrivatePkcs8KeyDer::from(own.0.to_vec());
+        let own = key_pair(&own_der())?;
+        let shown = |certificate, der| {
+            let key = CertifiedKey::from_der(vec![certificate], PrivateKeyDer::Pkcs8(der), &provider);
+            key.map(Arc::new)
+        };
+        let (mut keys, mut roots, mut named) = (Vec::new(), RootCertStore::empty(), RootCertStore::empty());
         for secret in secrets {
             let der = private_key(secret).map_err(|_| "no seed can be derived")?;
-            let key = KeyPair::from_pkcs8_der_and_sign_algo(&der, &rcgen::PKCS_ED25519)?;
-            let certificate = certificate(&key)?;
+            let key = key_pair(&der)?;
+            let certificate = certificate(&key, Named::Key)?;
+            named.add(self::certificate(&key, Named::SignedBy)?)?;
+            named.add(certificate.clone())?;
             roots.add(certificate.clone())?;
-            let public = key_of(&certificate)?;
-            let shown = CertifiedKey::from_der(vec![certificate], PrivateKeyDer::Pkcs8(der), provider)?;
-            keys.push(Shared { public, shown: Arc::new(shown) });
+            keys.push(Shared {
+                public: key_of(&certificate)?,
+                own: shown(signed(&own, &key)?, own_der())?,
+                bare: shown(certificate, der)?,
+            });
         }
-        Ok(Self { keys, names: roots.subjects(), algorithms: provider.signature_verification_algorithms })
+        Ok(Self { keys, roots, names: named.subjects(), provider })
     }
 
-    /// The certificate that the other side takes, if it named one of these; else the newest, which it will refuse.
+    /// The certificate that the other side takes, if it named one of these; else that of the newest secret, which it will refuse.
     fn shown_to(&self, takes: impl Fn(&[u8]) -> bool) -> Option<Arc<CertifiedKey>> {
         let taken = self.names.iter().position(|name| takes(name.as_ref())).unwrap_or(0);
-        self.keys.get(taken).map(|key| Arc::clone(&key.shown))
+        let key = self.keys.get(taken / 2)?;
+        Some(Arc::clone(if taken % 2 == 0 { &key.own } else { &key.bare }))
     }
 
-    fn check(&self, certificate: &CertificateDer<'_>) -> Result<(), Error> {
-        let shown = key_of(certificate)?;
-        match self.keys.iter().any(|key| key.public == shown) {
-            true => Ok(()),
-            false => Err(CertificateError::UnknownIssuer.into()),
+    /// What a certificate shows that was taken.
+    ///
+    /// # Errors
+    /// [`CertificateError::UnknownIssuer`] for one that no secret of this node has signed.
+    pub fn check(&self, certificate: &CertificateDer<'_>) -> Result<Shown, Error> {
+        let der = key_of(certificate)?;
+        if self.keys.iter().any(|key| key.public == der) {
+            return Ok(Shown::Secret);
         }
+        let unknown = || Error::from(CertificateError::UnknownIssuer);
+        let key = NodeKey::of_der(&der).ok_or_else(unknown)?;
+        let certificate = ParsedCertificate::try_from(certificate)?;
+        let (any_time, algorithms) =
+            (UnixTime::since_unix_epoch(ANY_TIME), self.provider.signature_verification_algorithms.all);
+        // Its name is of no account: the same is asked of both sides.
+        verify_server_cert_signed_by_trust_anchor(&certificate, &self.roots, &[], any_time, algorithms)
+            .map_err(|_| unknown())?;
+        Ok(Shown::Node(key))
     }
 
     fn signature(
@@ -104,7 +178,7 @@ impl Keys {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, certificate, signed, &self.algorithms)
+        verify_tls13_signature(message, certificate, signed, &self.provider.signature_verification_algorithms)
     }
 }
 
@@ -142,7 +216,7 @@ impl ServerCertVerifier for Keys {
         _ocsp_response: &[u8],
         _now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        self.check(end_entity).map(|()| ServerCertVerified::assertion())
+        self.check(end_entity).map(|_| ServerCertVerified::assertion())
     }
 
     fn verify_tls12_signature(
@@ -183,7 +257,7 @@ impl ClientCertVerifier for Keys {
         _intermediates: &[CertificateDer<'_>],
         _now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        self.check(end_entity).map(|()| ClientCertVerified::assertion())
+        self.check(end_entity).map(|_| ClientCertVerified::assertion())
     }
 
     fn verify_tls12_signature(

@@ -1,8 +1,9 @@
-//! Who may speak on the cluster port: nodes with the secret of the cluster. Both sides of each connection prove that they have it, by a key
-//! that is derived from it, and what they say is encrypted.
+//! Who may speak on the cluster port: nodes with the secret of the cluster. Both sides of each connection prove that they have it, and a key
+//! of their own, by a certificate that the secret has signed. What they say is encrypted.
 
 pub(crate) mod kept;
 mod keys;
+pub(crate) mod node_key;
 pub(crate) mod secret;
 #[cfg(test)]
 mod tests;
@@ -10,6 +11,7 @@ mod tests;
 use std::error::Error;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rustls::client::Resumption;
@@ -23,6 +25,8 @@ use tokio_util::either::Either;
 use crate::errors::StartError;
 use crate::options::{Options, Plain};
 use keys::Keys;
+pub(crate) use keys::Shown;
+use node_key::{NodeKey, OwnKey};
 use secret::ClusterSecret;
 
 /// A handshake is a round trip and a millisecond of each side.
@@ -38,31 +42,35 @@ pub(crate) type Stream = Either<TlsStream<TcpStream>, TcpStream>;
 pub(crate) struct Door {
     accepts: TlsAcceptor,
     connects: TlsConnector,
-    plain: Plain,
+    keys: Arc<Keys>,
+    own: NodeKey,
+    /// Whether connections without TLS are taken and made.
+    plain: Arc<AtomicBool>,
 }
 
 impl Door {
-    /// The door of a node with these settings. `has_others`: there are others to speak to, whatever its settings say of them; asked of a
+    /// The door of a node with these settings and this key. `has_others`: there are others to speak to, whatever its settings say of them; asked of a
     /// node without a secret alone. Blocks.
     ///
     /// # Errors
     /// [`StartError::Config`] when it has no secret, [`StartError::Internal`] when the key cannot be made.
     pub fn of(
         options: &Options,
+        own: &OwnKey,
         has_others: impl FnOnce() -> Result<bool, StartError>,
     ) -> Result<Self, StartError> {
         let secret = kept::secret(options, has_others)?;
         let secrets: Vec<_> = [&secret].into_iter().chain(&options.secret_before).collect();
-        Self::made(&secrets, options.plain).map_err(|error| {
+        Self::made(own, &secrets, options.plain).map_err(|error| {
             StartError::Internal(format!(
                 "the key of the cluster port cannot be made from its secret: {error}"
             ))
         })
     }
 
-    fn made(secrets: &[&ClusterSecret], plain: Plain) -> Result<Self, Box<dyn Error>> {
+    fn made(own: &OwnKey, secrets: &[&ClusterSecret], plain: Plain) -> Result<Self, Box<dyn Error>> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let keys = Arc::new(Keys::of(secrets, &provider)?);
+        let keys = Arc::new(Keys::of(own, secrets, Arc::clone(&provider))?);
         let mut accepts = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_protocol_versions(&[&TLS13])?
             .with_client_cert_verifier(Arc::clone(&keys) as _)
@@ -71,33 +79,58 @@ impl Door {
             .with_protocol_versions(&[&TLS13])?
             .dangerous()
             .with_custom_certificate_verifier(Arc::clone(&keys) as _)
-            .with_client_cert_resolver(keys);
+            .with_client_cert_resolver(Arc::clone(&keys) as _);
         // Connections are few and long. A resumed one would not prove again that its key still counts.
         accepts.send_tls13_tickets = 0;
         connects.resumption = Resumption::disabled();
         for protocols in [&mut accepts.alpn_protocols, &mut connects.alpn_protocols] {
             *protocols = vec![b"h2".to_vec()];
         }
-        Ok(Self { accepts: Arc::new(accepts).into(), connects: Arc::new(connects).into(), plain })
+        let own = own.public().ok_or("its own key has no public half")?;
+        let (accepts, connects) = (Arc::new(accepts).into(), Arc::new(connects).into());
+        let plain = Arc::new(AtomicBool::new(plain == Plain::Accepted));
+        Ok(Self { accepts, connects, keys, own, plain })
     }
 
-    /// Lets a caller in who has the secret.
+    /// The key that this node shows.
+    pub fn own(&self) -> NodeKey {
+        self.own
+    }
+
+    fn takes_plain(&self) -> bool {
+        self.plain.load(Ordering::Relaxed)
+    }
+
+    /// From now on nothing is said without TLS; returns whether it was before.
+    pub fn end_plain(&self) -> bool {
+        self.plain.swap(false, Ordering::Relaxed)
+    }
+
+    /// Lets a caller in who has the secret, and says what it has shown.
     ///
     /// # Errors
     /// A [`Unauthenticated`], with the kind of what happened.
-    pub async fn admit(&self, caller: TcpStream) -> io::Result<Stream> {
+    pub async fn admit(&self, caller: TcpStream) -> io::Result<(Stream, Shown)> {
         let admitted = within(async {
             let mut first = [0];
-            if self.plain == Plain::Accepted && caller.peek(&mut first).await? == 1 && first[0] != HANDSHAKE {
-                return Ok(Either::Right(caller));
+            if self.takes_plain() && caller.peek(&mut first).await? == 1 && first[0] != HANDSHAKE {
+                return Ok((Either::Right(caller), Shown::Nothing));
             }
-            Ok(Either::Left(self.accepts.accept(caller).await?.into()))
+            let stream = TlsStream::from(self.accepts.accept(caller).await?);
+            let shown = self.shown(&stream)?;
+            Ok((Either::Left(stream), shown))
         });
         admitted.await.map_err(explained)
     }
 
-    /// Shows the node at the other end that this one has the secret, if it has it, too. `again` connects once more, for a node that
-    /// speaks without TLS.
+    fn shown(&self, stream: &TlsStream<TcpStream>) -> io::Result<Shown> {
+        let certificates = stream.get_ref().1.peer_certificates().unwrap_or_default();
+        let certificate = certificates.first().ok_or(rustls::Error::NoCertificatesPresented);
+        certificate.and_then(|certificate| self.keys.check(certificate)).map_err(io::Error::other)
+    }
+
+    /// Shows the node at the other end that this one has the secret, if it has it, too, and the key that the cluster knows of it, if any.
+    /// `again` connects once more, for a node that speaks without TLS.
     ///
     /// # Errors
     /// A [`Unauthenticated`], with the kind of what happened.
@@ -105,12 +138,24 @@ impl Door {
         &self,
         node: TcpStream,
         again: impl Future<Output = io::Result<TcpStream>>,
+        known: Option<NodeKey>,
     ) -> io::Result<Stream> {
         // Nodes have no names in certificates.
         let name = ServerName::from(node.peer_addr()?.ip());
-        match within(async { Ok(self.connects.connect(name, node).await?.into()) }).await {
-            Ok(stream) => Ok(Either::Left(stream)),
-            Err(error) if self.plain == Plain::Accepted && is_plain(&error) => again.await.map(Either::Right),
+        let entered = within(async { Ok(TlsStream::from(self.connects.connect(name, node).await?)) }).await;
+        let other = || io::Error::other(Unauthenticated::OtherKey);
+        match entered {
+            Ok(stream) => {
+                let shown = self.shown(&stream)?;
+                match known.is_none_or(|known| shown == Shown::Node(known)) {
+                    true => Ok(Either::Left(stream)),
+                    false => Err(other()),
+                }
+            }
+            Err(error) if self.takes_plain() && is_plain(&error) => match known {
+                None => again.await.map(Either::Right),
+                Some(_) => Err(other()),
+            },
             Err(error) => Err(explained(error)),
         }
     }
@@ -122,6 +167,9 @@ pub enum Unauthenticated {
     /// A node of another cluster, or one whose secret was changed.
     #[error("it has another ACEFLEET_CLUSTER_SECRET than this node")]
     OtherSecret,
+    /// Another node with the secret of the cluster.
+    #[error("it has another key than the cluster knows of this node")]
+    OtherKey,
     /// A program that tries.
     #[error("it shows no certificate, so it is no node of this cluster")]
     NoCertificate,

@@ -21,18 +21,18 @@ async fn ends() -> (TcpStream, TcpStream) {
 }
 
 /// What both sides get of each other.
-async fn meet(accepts: Door, connects: Door) -> (io::Result<Stream>, io::Result<Stream>) {
+async fn meet(accepts: Door, connects: Door) -> (io::Result<(Stream, Shown)>, io::Result<Stream>) {
     let (accepted, connected) = ends().await;
     let again = async { Err(io::Error::other("it would connect without TLS")) };
-    tokio::join!(accepts.admit(accepted), connects.enter(connected, again))
+    tokio::join!(accepts.admit(accepted), connects.enter(connected, again, None))
 }
 
 fn door(secret: &str) -> Door {
     testing::door(secret, Plain::Refused)
 }
 
-fn why(refused: io::Result<Stream>) -> Option<Unauthenticated> {
-    Unauthenticated::of(&refused.expect_err("it was let in"))
+fn why<T>(refused: io::Result<T>) -> Option<Unauthenticated> {
+    Unauthenticated::of(&refused.err().expect("it was let in"))
 }
 
 /// A program that speaks TLS and is no node, with this certificate or none.
@@ -117,7 +117,8 @@ impl rustls::client::danger::ServerCertVerifier for Trusting {
 #[tokio::test]
 async fn nodes_with_the_secret_speak_to_each_other_alone() {
     let (accepted, connected) = meet(door(SECRET), door(SECRET)).await;
-    let (mut accepted, mut connected) = (accepted.unwrap(), connected.unwrap());
+    let ((mut accepted, shown), mut connected) = (accepted.unwrap(), connected.unwrap());
+    assert!(matches!(shown, Shown::Node(_)));
     connected.write_all(b"hello").await.unwrap();
     connected.flush().await.unwrap();
     let mut read = [0; 5];
@@ -134,7 +135,7 @@ async fn nodes_with_the_secret_speak_to_each_other_alone() {
 #[tokio::test]
 async fn a_program_with_no_certificate_or_one_of_its_own_is_refused() {
     let own = KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
-    let own = (keys::certificate(&own).unwrap(), own);
+    let own = (keys::certificate(&own, keys::Named::Key).unwrap(), own);
     for (certificate, outsider) in
         [(None, Unauthenticated::NoCertificate), (Some(&own), Unauthenticated::OtherSecret)]
     {
@@ -151,7 +152,10 @@ async fn a_certificate_that_shows_the_key_without_having_it_is_refused() {
     // What a listener sees of a node, signed anew by somebody with another key.
     let der = keys::private_key(&ClusterSecret::parse(SECRET).unwrap()).unwrap();
     let real = KeyPair::from_pkcs8_der_and_sign_algo(&der, &rcgen::PKCS_ED25519).unwrap();
-    let thief = (keys::certificate(&real).unwrap(), KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap());
+    let thief = (
+        keys::certificate(&real, keys::Named::Key).unwrap(),
+        KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap(),
+    );
     let (accepted, connected) = ends().await;
     let door = door(SECRET);
     let (admitted, got) = tokio::join!(door.admit(accepted), async {
@@ -172,7 +176,9 @@ async fn plain_connections_are_taken_and_made_in_the_transition_alone() {
             Some(_) => assert_eq!(why(admitted), refused),
             None => {
                 let mut read = vec![0; greeting.len()];
-                admitted.unwrap().read_exact(&mut read).await.unwrap();
+                let (mut stream, shown) = admitted.unwrap();
+                assert_eq!(shown, Shown::Nothing);
+                stream.read_exact(&mut read).await.unwrap();
                 assert_eq!(read, greeting, "nothing of it may be lost");
             }
         }
@@ -185,7 +191,7 @@ async fn plain_connections_are_taken_and_made_in_the_transition_alone() {
             dialled.store(true, std::sync::atomic::Ordering::Relaxed);
             Ok(ends().await.1)
         };
-        let entered = testing::door(SECRET, plain).enter(connected, again).await;
+        let entered = testing::door(SECRET, plain).enter(connected, again, None).await;
         assert_eq!(entered.is_ok(), refused.is_none());
         assert_eq!(dialled.into_inner(), refused.is_none());
     }
@@ -229,4 +235,59 @@ async fn nodes_meet_while_their_secret_is_changed() {
             (Some(Unauthenticated::OtherSecret), Some(Unauthenticated::OtherSecret))
         );
     }
+}
+
+/// A door of a version that knows the secret alone: it shows its key, and takes nothing else.
+async fn earlier(secret: &str, accepted: TcpStream) -> io::Result<usize> {
+    let der = keys::private_key(&ClusterSecret::parse(secret).unwrap()).unwrap();
+    let key = KeyPair::from_pkcs8_der_and_sign_algo(&der, &rcgen::PKCS_ED25519).unwrap();
+    let certificate = keys::certificate(&key, keys::Named::Key).unwrap();
+    program(Some(&(certificate, key)), accepted).await
+}
+
+#[tokio::test]
+async fn a_node_of_a_version_without_keys_of_nodes_is_known_by_the_secret_alone() {
+    let (accepted, connected) = ends().await;
+    let door = door(SECRET);
+    let (admitted, _) = tokio::join!(door.admit(accepted), async {
+        // It waits for an answer that does not come.
+        tokio::time::timeout(Duration::from_millis(300), earlier(SECRET, connected)).await
+    });
+    assert_eq!(admitted.unwrap().1, Shown::Secret);
+}
+
+#[tokio::test]
+async fn each_node_shows_its_own_key_and_the_expected_one_is_asked_for() {
+    let (one, other) = (door(SECRET), door(SECRET));
+    assert_ne!(one.own(), other.own());
+    for (known, met) in [(None, true), (Some(one.own()), true), (Some(other.own()), false)] {
+        let (accepted, connected) = ends().await;
+        let again = std::future::pending();
+        let (admitted, entered) = tokio::join!(one.admit(accepted), other.enter(connected, again, known));
+        assert_eq!(admitted.unwrap().1, Shown::Node(other.own()));
+        match met {
+            true => drop(entered.unwrap()),
+            false => assert_eq!(why(entered), Some(Unauthenticated::OtherKey)),
+        }
+    }
+    // One that speaks without TLS proves nothing.
+    let (mut accepted, connected) = ends().await;
+    accepted.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).await.unwrap();
+    let lenient = testing::door(SECRET, Plain::Accepted);
+    let again = async { Ok(ends().await.1) };
+    assert_eq!(why(lenient.enter(connected, again, Some(one.own())).await), Some(Unauthenticated::OtherKey));
+}
+
+#[tokio::test]
+async fn a_key_that_another_secret_has_signed_is_refused() {
+    let own = KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
+    let by = keys::private_key(&ClusterSecret::parse(OTHER).unwrap()).unwrap();
+    let by = KeyPair::from_pkcs8_der_and_sign_algo(&by, &rcgen::PKCS_ED25519).unwrap();
+    let certificate = keys::signed(&own, &by).unwrap();
+    let (accepted, connected) = ends().await;
+    let door = door(SECRET);
+    let shown = (certificate, own);
+    let (admitted, got) = tokio::join!(door.admit(accepted), program(Some(&shown), connected));
+    assert_eq!(why(admitted), Some(Unauthenticated::OtherSecret));
+    assert!(!matches!(got, Ok(1..)), "it was answered: {got:?}");
 }

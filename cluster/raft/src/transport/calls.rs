@@ -11,6 +11,7 @@ use super::proto;
 use super::protocol;
 use super::wire::Wire;
 use crate::store::Standing;
+use crate::tls::node_key::NodeKey;
 use crate::types::Member;
 use crate::util::span::millis;
 
@@ -80,7 +81,18 @@ impl Wire {
         own_address: &str,
         limit: Duration,
     ) -> Result<proto::HelloReply, CallError> {
-        let mut client = self.unverified(address);
+        self.hello_proved(address, own_address, None, limit).await
+    }
+
+    /// The same of a node that has to prove this key, if one is known.
+    pub async fn hello_proved(
+        &self,
+        address: &str,
+        own_address: &str,
+        key: Option<NodeKey>,
+        limit: Duration,
+    ) -> Result<proto::HelloReply, CallError> {
+        let mut client = self.aside(address, key);
         bounded(limit, client.hello(Request::new(self.greeting(own_address, Vec::new())))).await
     }
 
@@ -103,7 +115,7 @@ impl Wire {
         request: proto::FormRequest,
         limit: Duration,
     ) -> Result<(), CallError> {
-        let mut client = self.unverified(address);
+        let mut client = self.aside(address, None);
         bounded(limit, client.form(Request::new(request))).await?;
         Ok(())
     }
@@ -115,7 +127,7 @@ impl Wire {
         request: proto::JoinRequest,
         limit: Duration,
     ) -> Result<proto::JoinReply, CallError> {
-        let mut client = self.unverified(address);
+        let mut client = self.aside(address, None);
         bounded(limit, client.join(Request::new(request))).await
     }
 
@@ -136,7 +148,7 @@ impl Wire {
     /// Tells a node that it is no member any more.
     pub async fn farewell(&self, to: u64, member: &Member, limit: Duration) -> Result<(), CallError> {
         let request = proto::FarewellRequest { route: Some(self.route(to)?) };
-        let mut client = self.unverified(&member.address);
+        let mut client = self.aside(&member.address, member.key);
         bounded(limit, client.farewell(Request::new(request))).await?;
         Ok(())
     }

@@ -13,6 +13,7 @@ mod peer;
 mod pool;
 pub(crate) mod protocol;
 mod reach;
+mod roll;
 mod snapshot_stream;
 mod standing_message;
 mod ways;

@@ -12,8 +12,10 @@ use tonic::transport::{Channel, Endpoint, Uri};
 use tower::service_fn;
 
 use super::reach::{Reach, Waits};
+use super::roll::Roll;
 use super::ways::{Way, Ways};
 use super::{CONNECTION_WINDOW, STREAM_WINDOW};
+use crate::tls::node_key::NodeKey;
 use crate::tls::{Door, Unauthenticated};
 
 /// A dead connection is noticed after the interval plus the timeout, also while nothing is sent.
@@ -85,12 +87,14 @@ struct Target {
 pub(super) struct Pool {
     ways: Arc<dyn Ways>,
     door: Door,
+    /// Whose key is asked for at an address.
+    roll: Arc<Roll>,
     targets: Mutex<HashMap<String, Target>>,
 }
 
 impl Pool {
-    pub fn new(ways: Arc<dyn Ways>, door: Door) -> Self {
-        Self { ways, door, targets: Mutex::default() }
+    pub fn new(ways: Arc<dyn Ways>, door: Door, roll: Arc<Roll>) -> Self {
+        Self { ways, door, roll, targets: Mutex::default() }
     }
 
     pub fn door(&self) -> &Door {
@@ -113,17 +117,21 @@ impl Pool {
     pub fn channel(&self, address: &str, lane: Lane) -> Channel {
         self.target(address, |target| {
             let (way, reach) = (&target.way, &target.reach);
+            let proves = || Proves::Recorded(Arc::clone(&self.roll), address.to_owned());
             target
                 .lanes
                 .entry(lane)
-                .or_insert_with(|| open(self.door.clone(), Arc::clone(way), Some(Arc::clone(reach))))
+                .or_insert_with(|| {
+                    open(self.door.clone(), Arc::clone(way), Some(Arc::clone(reach)), proves())
+                })
                 .clone()
         })
     }
 
-    /// A connection of its own, dialled at once; connects when first used.
-    pub fn aside(&self, address: &str) -> Channel {
-        open(self.door.clone(), Arc::new(Way::new(address.to_owned(), Arc::clone(&self.ways))), None)
+    /// A connection of its own to a node with this key, if one is known; dialled at once, connects when first used.
+    pub fn aside(&self, address: &str, key: Option<NodeKey>) -> Channel {
+        let way = Arc::new(Way::new(address.to_owned(), Arc::clone(&self.ways)));
+        open(self.door.clone(), way, None, Proves::This(key))
     }
 
     /// When an address may be dialled.
@@ -138,7 +146,25 @@ impl Pool {
     }
 }
 
-fn open(door: Door, way: Arc<Way>, reach: Option<Arc<Reach>>) -> Channel {
+/// Which key the node at the other end has to prove.
+#[derive(Clone)]
+enum Proves {
+    /// That of the member that the cluster knows at this address, if any.
+    Recorded(Arc<Roll>, String),
+    /// This one, if any.
+    This(Option<NodeKey>),
+}
+
+impl Proves {
+    fn key(&self) -> Option<NodeKey> {
+        match self {
+            Self::Recorded(roll, address) => roll.key_at(address),
+            Self::This(key) => *key,
+        }
+    }
+}
+
+fn open(door: Door, way: Arc<Way>, reach: Option<Arc<Reach>>, proves: Proves) -> Channel {
     // The URI only fills the authority header: the connector dials the address itself.
     Endpoint::from_static("http://acefleet.cluster")
         .initial_stream_window_size(STREAM_WINDOW)
@@ -148,11 +174,12 @@ fn open(door: Door, way: Arc<Way>, reach: Option<Arc<Reach>>) -> Channel {
         .keep_alive_while_idle(true)
         .connect_with_connector_lazy(service_fn(move |_: Uri| {
             let (door, way, reach) = (door.clone(), Arc::clone(&way), reach.clone());
+            let key = proves.key();
             async move {
                 if let Some(reach) = &reach {
                     reach.enter().await.map_err(DialError::Waits)?;
                 }
-                let connected = async { door.enter(way.dial().await?, way.dial()).await };
+                let connected = async { door.enter(way.dial().await?, way.dial(), key).await };
                 match connected.await {
                     Ok(stream) => Ok(TokioIo::new(stream)),
                     Err(error) => {

@@ -15,6 +15,8 @@ use super::Wire;
 use super::network::Network;
 use super::peer::PeerClient;
 use crate::Cluster;
+use crate::membership::introduction::Said;
+use crate::membership::speaks::Known;
 use crate::options::Timing;
 use crate::replica::trust::Trust;
 use crate::snapshot::{Snapshot, SnapshotDir, SnapshotFile};
@@ -47,6 +49,8 @@ impl Bed {
         std::fs::create_dir(&own).unwrap();
         let identity = IdentityFile::open(&own, "b").unwrap();
         identity.bind(&member.cluster_id().unwrap(), Vec::new()).unwrap();
+        let sender = Said::Member(Known { key: None, votes: true });
+        member.core().introductions.told(identity.load().node_id, sender);
         let contacts = Arc::new(Contacts::new(Timing::default()));
         let door = crate::testing::door(crate::testing::SECRET, crate::Plain::Refused);
         let wire = Arc::new(Wire::new(door, Arc::new(identity), contacts, String::new(), Level::CURRENT));
@@ -68,7 +72,7 @@ impl Bed {
 /// The first answer on a stream of log entries; false when there is none.
 async fn append(peer: &mut PeerClient) -> bool {
     let request: AppendEntriesRequest<TypeConfig> = AppendEntriesRequest {
-        vote: Vote::new(1, 1),
+        vote: Vote::new(1, peer.wire.node_id()),
         prev_log_id: None,
         entries: Vec::new(),
         leader_commit: None,
@@ -82,7 +86,8 @@ async fn send(peer: &mut PeerClient, file: &SnapshotFile) -> StreamingError<Type
     let snapshot = Snapshot { meta: file.header.meta(), snapshot: file.clone() };
     let never = std::future::pending::<ReplicationClosed>();
     let option = RPCOption::new(Duration::from_secs(10));
-    peer.full_snapshot(Vote::new(1, 1), snapshot, never, option).await.unwrap_err()
+    let vote = Vote::new(1, peer.wire.node_id());
+    peer.full_snapshot(vote, snapshot, never, option).await.unwrap_err()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use acefleet_registry::Level;
-use arc_swap::ArcSwap;
 use tonic::transport::Channel;
 
 use super::MAX_MESSAGE;
@@ -13,10 +12,12 @@ use super::contacts::Contacts;
 use super::pool::{Lane, Pool};
 use super::proto::{self, forward_client::ForwardClient, node_client::NodeClient};
 use super::reach::Reach;
+use super::roll::Roll;
 use super::ways::{System, Ways};
 use super::write_streams::WriteStreams;
 use crate::store::IdentityFile;
 use crate::tls::Door;
+use crate::tls::node_key::NodeKey;
 use crate::types::Member;
 
 /// Connections, and the identity of this node.
@@ -26,10 +27,7 @@ pub(crate) struct Wire {
     contacts: Arc<Contacts>,
     pub(super) version: String,
     level: Level,
-    /// The membership in force.
-    members: ArcSwap<BTreeMap<u64, Member>>,
-    /// By member: the recorded address where it was not found, and the one where it was.
-    redirects: ArcSwap<BTreeMap<u64, (String, String)>>,
+    roll: Arc<Roll>,
     /// The open stream of writes.
     pub(super) writes: WriteStreams,
 }
@@ -54,14 +52,14 @@ impl Wire {
         version: String,
         level: Level,
     ) -> Self {
+        let roll = Arc::new(Roll::default());
         Self {
-            pool: Pool::new(ways, door),
+            pool: Pool::new(ways, door, Arc::clone(&roll)),
             identity,
             contacts,
             version,
             level,
-            members: ArcSwap::default(),
-            redirects: ArcSwap::default(),
+            roll,
             writes: WriteStreams::default(),
         }
     }
@@ -85,31 +83,25 @@ impl Wire {
     }
 
     pub fn has_members(&self) -> bool {
-        !self.members.load().is_empty()
+        !self.roll.members().is_empty()
     }
 
     /// Takes over the membership in force.
     pub fn set_members(&self, members: BTreeMap<u64, Member>) {
         self.contacts.retain(&members);
-        self.members.store(Arc::new(members));
+        self.roll.set(members);
     }
 
     /// Dials a member at another address, while its record names the one where it was not found.
     pub fn redirect(&self, id: u64, recorded: &str, address: &str) {
-        self.redirects.rcu(|known| {
-            let mut known = BTreeMap::clone(known);
-            known.insert(id, (recorded.to_owned(), address.to_owned()));
-            known
-        });
+        self.roll.redirect(id, recorded, address);
     }
 
     /// The present address of a member; openraft keeps passing the one that a client was made with.
     pub fn address(&self, id: u64, known: &Member) -> String {
-        let members = self.members.load();
+        let members = self.roll.members();
         let recorded = members.get(&id).map_or(&known.address, |member| &member.address);
-        let redirects = self.redirects.load();
-        let redirect = redirects.get(&id).filter(|(missed, _)| missed == recorded);
-        redirect.map_or(recorded, |(_, address)| address).clone()
+        self.roll.dialled(id, recorded)
     }
 
     pub(super) fn channel(&self, address: &str, lane: Lane) -> Channel {
@@ -128,7 +120,7 @@ impl Wire {
     /// A member called.
     pub(crate) fn called_by(&self, id: u64, version: &str, level: u32) {
         self.contacts.contact(id, version, level);
-        if let Some(member) = self.members.load().get(&id) {
+        if let Some(member) = self.roll.members().get(&id) {
             self.called_from(&self.address(id, member));
         }
     }
@@ -155,7 +147,7 @@ impl Wire {
     pub(super) fn note(&self, to: u64, address: &str, error: Option<&CallError>) {
         self.note_at(address, error);
         // A node that is no member has no name here.
-        if let Some(Member { name, .. }) = self.members.load().get(&to) {
+        if let Some(Member { name, .. }) = self.roll.members().get(&to) {
             match error {
                 None => self.contacts.answered(to, name),
                 Some(error) => self.contacts.missed(to, name, error),
@@ -165,7 +157,7 @@ impl Wire {
 
     pub(super) fn member_answered(&self, from: u64, address: &str, version: &str, level: u32, clock: u64) {
         self.reach(address).member_answered();
-        if let Some(Member { name, .. }) = self.members.load().get(&from) {
+        if let Some(Member { name, .. }) = self.roll.members().get(&from) {
             self.contacts.answered(from, name);
         }
         self.contacts.contact(from, version, level);
@@ -211,8 +203,8 @@ impl Wire {
             .max_encoding_message_size(MAX_MESSAGE)
     }
 
-    /// A connection for one call. The caller chooses the address, so the connection is not pooled.
-    pub(super) fn unverified(&self, address: &str) -> NodeClient<Channel> {
-        NodeClient::new(self.pool.aside(address))
+    /// A connection for one call, to a node with this key, if one is known. The caller chooses the address, so the connection is not pooled.
+    pub(super) fn aside(&self, address: &str, key: Option<NodeKey>) -> NodeClient<Channel> {
+        NodeClient::new(self.pool.aside(address, key))
     }
 }

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use openraft::{EntryPayload, OptionalSend, RaftTypeConfig, alias, impls};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use crate::tls::node_key::NodeKey;
 use crate::types::write_failure::FailureTo;
 use crate::util::codec;
 
@@ -103,12 +104,15 @@ pub struct Member {
     /// On the member that formed the cluster: the access with which it began. Only the first membership has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub formed_with: Option<Access>,
+    /// Its public key, by which it is told from others. Absent until the leader has noted it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<NodeKey>,
 }
 
 impl Member {
     /// A member, as every change after the formation records it.
     pub(crate) fn new(name: impl Into<String>, address: impl Into<String>) -> Self {
-        Self { name: name.into(), address: address.into(), formed_with: None }
+        Self { name: name.into(), address: address.into(), formed_with: None, key: None }
     }
 
     /// Whether name and address are the same.

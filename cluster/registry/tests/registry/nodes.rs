@@ -396,11 +396,11 @@ fn the_level_rises_when_all_members_have_told_a_higher_one_and_never_sinks() {
     };
     assert_eq!(raise(&world, &[Some(2), None]), None, "one has not said yet");
     assert_eq!(raise(&world, &[Some(2), Some(1)]), None, "one does not know it");
-    let wanted = raise(&world, &[Some(2), Some(9)]);
-    assert_eq!(wanted, Some(Command::RaiseLevel(Level(2))), "no further than this program knows");
-    world.run(Command::RaiseLevel(Level(2)));
+    let wanted = raise(&world, &[Some(9), Some(9)]);
+    assert_eq!(wanted, Some(Command::RaiseLevel(Level::CURRENT)), "no further than this program knows");
+    world.run(Command::RaiseLevel(Level::CURRENT));
     world.run(Command::RaiseLevel(Level::FIRST));
-    assert_eq!(world.state.level(), Level(2));
+    assert_eq!(world.state.level(), Level::CURRENT);
     assert_eq!(raise(&world, &[Some(2), Some(1)]), None);
     assert_eq!(world.state.events().iter().filter(|e| e.category == "level_raised").count(), 1);
 }

@@ -62,6 +62,7 @@ pub(crate) fn infos(founders: &[MemberRecord]) -> Vec<MemberInfo> {
             name: founder.name.clone(),
             address: founder.address.clone(),
             votes: true,
+            ..Default::default()
         })
         .collect()
 }

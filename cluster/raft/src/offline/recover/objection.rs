@@ -86,7 +86,7 @@ pub(super) fn objection(
 /// How a node gets an answer of one like this.
 fn help(who: Unauthenticated) -> &'static str {
     match who {
-        Unauthenticated::OtherSecret | Unauthenticated::NoCertificate => {
+        Unauthenticated::OtherSecret | Unauthenticated::NoCertificate | Unauthenticated::OtherKey => {
             "Give this node the ACEFLEET_CLUSTER_SECRET that the others have, and ask again"
         }
         Unauthenticated::NoTls => {

@@ -1,0 +1,177 @@
+//! A leader that this node does not know: it became a member, or a voter, while this node was away or empty. The members that this node knows
+//! are asked about it, so that a removed node cannot call itself leader. Only members that have a leader can tell that a node is none: without
+//! one, they may all lack the entry that took it in, and its votes would be missing.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures::future::join_all;
+
+use super::speaks::Known;
+use crate::replica::core::Core;
+use crate::tls::node_key::NodeKey;
+use crate::transport::CALL_LIMIT;
+use crate::transport::proto::HelloReply;
+
+/// A member is asked about again when the answer is older. The old one counts until then.
+const GOOD_FOR: Duration = Duration::from_secs(10);
+/// The same for a node that no member knew: its change may have been committed meanwhile.
+const UNKNOWN_FOR: Duration = Duration::from_secs(1);
+/// Nodes about which answers are kept. The one that was asked about longest ago goes.
+const MOST: usize = 64;
+
+/// What other members say of a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Said {
+    /// It is a member.
+    Member(Known),
+    /// It is none, as a member says that has a leader and knows no less than this node.
+    NoMember,
+    /// Nobody can tell.
+    Nothing,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Answer {
+    said: Said,
+    at: Instant,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    answers: BTreeMap<u64, Answer>,
+    /// One question at a time.
+    asking: bool,
+}
+
+/// What this node was told of nodes that it does not know.
+#[derive(Debug, Default)]
+pub(crate) struct Introductions(Mutex<State>);
+
+impl Introductions {
+    fn state(&self) -> MutexGuard<'_, State> {
+        // The data is plain: a panic elsewhere cannot leave it half-changed.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What was said of a node, if anything, and whether it is time to ask.
+    fn look(&self, id: u64) -> (Option<Said>, bool) {
+        let mut state = self.state();
+        let answer = state.answers.get(&id).copied();
+        let age = |answer: Answer| match answer.said {
+            Said::Member(_) => answer.at.elapsed() > GOOD_FOR,
+            Said::NoMember | Said::Nothing => answer.at.elapsed() > UNKNOWN_FOR,
+        };
+        let due = !state.asking && answer.is_none_or(age);
+        state.asking |= due;
+        (answer.map(|answer| answer.said), due)
+    }
+
+    pub fn told(&self, id: u64, said: Said) {
+        let mut state = self.state();
+        state.asking = false;
+        state.answers.insert(id, Answer { said, at: Instant::now() });
+        if state.answers.len() > MOST
+            && let Some(oldest) = state.answers.iter().min_by_key(|(_, answer)| answer.at).map(|(id, _)| *id)
+        {
+            state.answers.remove(&oldest);
+        }
+    }
+}
+
+/// What members have said of a node. Asks them in the background, at most one question at a time, when nobody has said anything lately.
+pub(crate) fn of(core: &Arc<Core>, id: u64) -> Option<Said> {
+    let (said, due) = core.introductions.look(id);
+    if due {
+        let asking = Arc::clone(core);
+        core.tasks.spawn(async move {
+            let said = tokio::select! {
+                () = asking.stop.cancelled() => Said::Nothing,
+                said = ask(&asking, id) => said,
+            };
+            asking.introductions.told(id, said);
+        });
+    }
+    said
+}
+
+/// Asks all members that this node knows; while its log is empty, those that it is to join. A leader with a majority knows all of them.
+async fn ask(core: &Core, id: u64) -> Said {
+    if core.leads_with_majority() {
+        return Said::NoMember;
+    }
+    let own = core.identity.load();
+    let (index, ..) = core.committed_members();
+    let known: Vec<String> = core.others().into_iter().map(|(_, member)| member.address).collect();
+    let addresses = if known.is_empty() { core.seeds() } else { known };
+    let asked = addresses.iter().map(|address| core.wire.hello(address, &core.options.advertise, CALL_LIMIT));
+    let hellos: Vec<HelloReply> = join_all(asked).await.into_iter().flatten().collect();
+    let told = hellos.iter().filter(|hello| hello.cluster_id == own.cluster_id && hello.live);
+    judge(id, index, told)
+}
+
+/// What these greetings say of a node, to one whose own members are as of this index.
+fn judge<'a>(id: u64, index: u64, hellos: impl Iterator<Item = &'a HelloReply>) -> Said {
+    // Its own word does not count.
+    let newest = hellos
+        .filter(|hello| hello.node_id != id && hello.membership_index >= index && !hello.members.is_empty())
+        .max_by_key(|hello| hello.membership_index);
+    let Some(newest) = newest else { return Said::Nothing };
+    match newest.members.iter().find(|member| member.id == id) {
+        Some(member) => Said::Member(Known { key: NodeKey::of_bytes(&member.key), votes: member.votes }),
+        None if newest.led => Said::NoMember,
+        None => Said::Nothing,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transport::proto::MemberInfo;
+
+    fn hello(from: u64, index: u64, members: &[(u64, bool)]) -> HelloReply {
+        let info = |(id, votes): &(u64, bool)| MemberInfo {
+            id: *id,
+            votes: *votes,
+            key: NodeKey::of_test(1).bytes().to_vec().into(),
+            ..Default::default()
+        };
+        HelloReply {
+            node_id: from,
+            membership_index: index,
+            members: members.iter().map(info).collect(),
+            led: true,
+            ..Default::default()
+        }
+    }
+
+    #[test]
+    fn the_newest_of_those_who_know_no_less_is_believed_and_nobody_about_itself() {
+        let listed = |votes| Said::Member(Known { key: Some(NodeKey::of_test(1)), votes });
+        let (old, new) = (hello(1, 5, &[(1, true), (9, false)]), hello(2, 7, &[(1, true), (9, true)]));
+        assert_eq!(judge(9, 5, [&old, &new].into_iter()), listed(true));
+        assert_eq!(judge(9, 5, [&old].into_iter()), listed(false));
+        assert_eq!(judge(9, 6, [&old].into_iter()), Said::Nothing, "it knows less than this node");
+        assert_eq!(judge(8, 5, [&old, &new].into_iter()), Said::NoMember);
+        let leaderless = HelloReply { led: false, ..new.clone() };
+        assert_eq!(judge(8, 5, [&old, &leaderless].into_iter()), Said::Nothing, "it may lack the entry");
+        assert_eq!(judge(9, 5, [&leaderless].into_iter()), listed(true));
+        assert_eq!(judge(9, 5, [&hello(9, 9, &[(9, true)])].into_iter()), Said::Nothing, "its own word");
+        assert_eq!(judge(9, 0, std::iter::empty()), Said::Nothing);
+    }
+
+    #[test]
+    fn one_question_is_asked_at_a_time_and_few_answers_are_kept() {
+        let introductions = Introductions::default();
+        assert_eq!(introductions.look(1), (None, true));
+        assert_eq!(introductions.look(1), (None, false), "it is being asked");
+        assert_eq!(introductions.look(2), (None, false), "another is");
+        introductions.told(1, Said::NoMember);
+        assert_eq!(introductions.look(1), (Some(Said::NoMember), false));
+        for id in 2..200 {
+            introductions.told(id, Said::Nothing);
+        }
+        assert_eq!(introductions.state().answers.len(), MOST);
+    }
+}
