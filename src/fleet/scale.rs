@@ -1,5 +1,6 @@
 //! Scaling by hand and collecting idle engines.
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use acefleet_registry::cause::Cause;
@@ -41,12 +42,16 @@ impl Fleet {
             replaces: None,
         };
         let starts = (supply..target).map(|_| self.reserve_and_wait(reserve.clone(), deadline));
+        let mut missing: BTreeMap<String, usize> = BTreeMap::new();
         for result in join_all(starts).await {
             match result {
                 Ok(_) => {}
                 Err(FleetError::Write(error)) => return Err(error.into()),
-                Err(error) => tracing::warn!(%error, "scaling up fell short"),
+                Err(error) => *missing.entry(error.to_string()).or_default() += 1,
             }
+        }
+        for (error, engines) in missing {
+            tracing::warn!(engines, target, error, "scaling up fell short");
         }
         Ok(())
     }
