@@ -9,9 +9,20 @@ use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::http::answer::problem::{DetailBody, Problem};
+use crate::http::answer::problem::{BlockedBody, DetailBody, Problem};
 use crate::http::answer::snapshot::{Sight, Snapshot};
 use crate::http::vpn::state::{VpnRecord, VpnState, all, main_of};
+
+/// Why there is no address.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "describes answers that are made elsewhere")]
+enum Unavailable {
+    /// No VPN is connected, or its address is not known.
+    NoAddress(DetailBody),
+    /// The node cannot answer this question about its own state now.
+    Read(BlockedBody),
+}
 
 /// One VPN container and where it runs.
 #[derive(Debug, Serialize, ToSchema)]
@@ -139,7 +150,7 @@ struct PublicIp {
     params(crate::http::docs::openapi::Freshness),
     responses(
         (status = 200, description = "Address", body = PublicIp),
-        (status = 503, description = "No VPN, or its address is not known", body = DetailBody),
+        (status = 503, description = "No VPN, or its address is not known; or this node is behind", body = Unavailable),
     )
 )]
 pub(crate) async fn publicip(snapshot: Snapshot) -> Result<Response, Problem> {
