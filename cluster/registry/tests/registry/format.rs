@@ -16,10 +16,9 @@ use acefleet_registry::command::Taken;
 use acefleet_registry::state::Tables;
 use acefleet_registry::{Command, OpId, Proposal, Reply, State, apply};
 
-use crate::format::samples::proposal;
 use crate::format::states::marked_state;
 
-pub use samples::{name, samples};
+pub use samples::{name, proposal, samples};
 pub use states::{sample_state, settings_state, vpn_state};
 
 #[test]

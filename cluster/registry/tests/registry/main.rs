@@ -18,6 +18,7 @@ mod failed_together;
 mod format;
 mod found;
 mod hand_outs;
+mod hostile;
 mod hosts;
 mod lacks;
 mod leases;

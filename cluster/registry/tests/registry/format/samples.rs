@@ -203,7 +203,7 @@ pub(super) fn other_settings() -> Policy {
     }
 }
 
-pub(super) fn proposal(command: Command) -> Proposal {
+pub fn proposal(command: Command) -> Proposal {
     Proposal {
         op_id: OpId(1, u64::MAX),
         at_ms: Elapsed(1_760_000_000_000),
