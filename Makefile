@@ -20,6 +20,10 @@ run: ## install what is missing, build, start one node on the local Docker (ARGS
 test: ## everything a change must pass: what `make lint` looks at, all tests, real Docker included
 	@exec scripts/test.sh
 
+.PHONY: api
+api: ## send a node what its API document allows, and what it does not, for an hour (ARGS="…" go to schemathesis)
+	@exec scripts/api.sh $(or $(ARGS),--max-time 3600)
+
 .PHONY: kills
 kills: ## kill the leader of a loaded cluster 30 times, and show the longest wait of any client (needs root)
 	@TEST_LEADER_KILLS=30 exec scripts/scenario.sh leader_is_killed

@@ -100,6 +100,11 @@ check_panel_tests() {
     have chromium || need chromium "tests of the web panel"
 }
 
+check_api() {
+    # Debian's python3 has no pip of its own for environments without it.
+    python3 -c 'import venv, ensurepip' 2>/dev/null || need python3-venv "tests of the API against its document"
+}
+
 check_bench() {
     have haproxy || need haproxy "the relay is measured beside it"
 }
@@ -272,7 +277,7 @@ case "$MODE" in lint | test) check_pip ;; esac
 case "$MODE" in run | cluster | bench | test) check_docker ;; esac
 case "$MODE" in cluster | bench | test) check_test_hosts ;; esac
 [ "$MODE" != bench ] || check_bench
-[ "$MODE" != test ] || { check_compose; check_clocks; check_unit; check_panel_tests; }
+[ "$MODE" != test ] || { check_compose; check_clocks; check_unit; check_panel_tests; check_api; }
 [ "${#REASONS[@]}" = 0 ] || install_missing
 check_rust
 case "$MODE" in
