@@ -80,6 +80,16 @@ images: ## images of the node and of the simulators, without a registry (aceflee
 	@scripts/docker-up.sh up >/dev/null
 	@exec scripts/images.sh all
 
+.PHONY: package
+package: ## a Debian package, an archive and lists of what is inside, in target/package (NODE_BIN, PACKAGE_ARCH)
+	@scripts/bootstrap.sh package
+	@exec scripts/package.sh
+
+.PHONY: package-test
+package-test: ## install, upgrade, remove and purge that package in a bare Debian 12 (needs root; PACKAGE, NODE_BIN)
+	@scripts/bootstrap.sh package
+	@exec scripts/package-test.sh
+
 .PHONY: install
 install: ## install the binary of `make build` and its systemd unit (PREFIX, DESTDIR)
 	@PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" exec scripts/install.sh install

@@ -5,13 +5,14 @@
 #   bootstrap.sh lint    the same, rustfmt, clippy and what else looks over the code
 #   bootstrap.sh run     the same and a Docker engine; goes on without one
 #   bootstrap.sh cluster the same, Docker required, and the tools of the test hosts
+#   bootstrap.sh package compilers, and what makes packages and looks over them
 #   bootstrap.sh test    the same, what `lint` installs but for cargo-deny, and what the tests of the compose files and of the panel need
 . "$(dirname -- "${BASH_SOURCE[0]}")/lib.sh"
 
 MODE="${1:-}"
 case "$MODE" in
-build | lint | run | cluster | bench | test) ;;
-*) die "usage: bootstrap.sh build|lint|run|cluster|bench|test" ;;
+build | lint | run | cluster | bench | package | test) ;;
+*) die "usage: bootstrap.sh build|lint|run|cluster|bench|package|test" ;;
 esac
 
 REQUIRED=()
@@ -107,6 +108,13 @@ check_api() {
 
 check_bench() {
     have haproxy || need haproxy "the relay is measured beside it"
+}
+
+check_package() {
+    have dpkg-shlibdeps || need dpkg-dev "finds out what the package depends on"
+    have lintian || need lintian "looks over the package"
+    have mmdebstrap || need mmdebstrap "makes the bare Debian in which the package is tried"
+    have ip || need iproute2 "the network of that Debian"
 }
 
 check_pip() {
@@ -278,11 +286,16 @@ case "$MODE" in run | cluster | bench | test) check_docker ;; esac
 case "$MODE" in cluster | bench | test) check_test_hosts ;; esac
 [ "$MODE" != bench ] || check_bench
 [ "$MODE" != test ] || { check_compose; check_clocks; check_unit; check_panel_tests; check_api; }
+[ "$MODE" != package ] || check_package
 [ "${#REASONS[@]}" = 0 ] || install_missing
 check_rust
 case "$MODE" in
 lint | test)
     check_components
     fetch_tools
+    ;;
+package)
+    from_crates_io cargo-deb "$CARGO_DEB"
+    from_crates_io cargo-cyclonedx "$CYCLONEDX"
     ;;
 esac

@@ -21,11 +21,14 @@ export PATH
 
 MIN_RUST=1.90
 
-# Programs that are kept here and not installed: etcd for the benchmark, and in `bin` those that look over the code, in these versions.
+# Programs that are kept here and not installed: etcd for the benchmark, and in `bin` those that look over the code or make packages, in
+# these versions.
 TOOLS="$HOME/.cache/acefleet/tools"
 TYPOS=1.52.0
 DENY=0.20.2
 MACHETE=0.9.2
+CARGO_DEB=3.8.0
+CYCLONEDX=0.5.9
 
 DOCKER_SOCKET=/var/run/docker.sock
 
@@ -40,8 +43,12 @@ die() {
 
 have() { command -v "$1" >/dev/null 2>&1; }
 
-# has_tool NAME VERSION: true when this tool is here in this version.
-has_tool() { [ "$("$TOOLS/bin/$1" --version 2>/dev/null | awk '{ print $NF }')" = "$2" ]; }
+# has_tool NAME VERSION: true when this tool is here in this version. Some commands of cargo answer only as cargo calls them.
+has_tool() {
+    local told
+    told="$("$TOOLS/bin/$1" --version 2>/dev/null || "$TOOLS/bin/$1" "${1#cargo-}" --version 2>/dev/null)" || return 1
+    [ "${told##* }" = "$2" ]
+}
 
 # as_root COMMAND…: through sudo when this user is not root.
 as_root() {

@@ -2,6 +2,7 @@
 # The web panel, which the next build of the node puts into its binary.
 #
 #   panel.sh build   builds panel/dist, unless it was made of these sources
+#   panel.sh sbom    prints what it is built of, as CycloneDX
 #   panel.sh test    checks its types, runs its tests and walks through it in Chromium, on made-up nodes
 #   panel.sh real    walks through it on real nodes, for the scenario `panel`, which breaks them
 . "$(dirname -- "${BASH_SOURCE[0]}")/lib.sh"
@@ -12,6 +13,8 @@ MIN_NODE=18.18
 MIN_NODE_TESTS=20
 # From the npm registry, where this system's is too old for the tests.
 NODE_PACKAGE=node@22
+# Older ones cannot list packages as CycloneDX.
+MIN_NPM=10
 
 has_node() { have node && have npm && version_at_least "$(node --version | tr -d v)" "$1"; }
 
@@ -50,6 +53,22 @@ newer_node() {
     has_node "$MIN_NODE_TESTS" || die "npm brought no Node $MIN_NODE_TESTS"
 }
 
+# Time and number of the run would make each list another one.
+sbom() {
+    local npm=npm
+    [ -n "${SOURCE_DATE_EPOCH:-}" ] || die "SOURCE_DATE_EPOCH is not set; scripts/package.sh takes it from the last commit"
+    if ! version_at_least "$(npm --version)" "$MIN_NPM"; then
+        [ -x "$TOOLS/npm/node_modules/.bin/npm" ] ||
+            npm install --prefix "$TOOLS/npm" --no-audit --no-fund --loglevel=error "npm@$MIN_NPM" >&2
+        npm="$TOOLS/npm/node_modules/.bin/npm"
+    fi
+    "$npm" sbom --package-lock-only --sbom-format cyclonedx | node -e '
+        const bom = JSON.parse(fs.readFileSync(0));
+        delete bom.serialNumber;
+        bom.metadata.timestamp = new Date(process.env.SOURCE_DATE_EPOCH * 1000).toISOString();
+        console.log(JSON.stringify(bom, null, 2));'
+}
+
 tests() {
     build
     newer_node
@@ -67,7 +86,8 @@ real() {
 
 case "${1:-}" in
 build) build ;;
+sbom) sbom ;;
 test) tests ;;
 real) shift && real "$@" ;;
-*) die "usage: panel.sh build|test|real" ;;
+*) die "usage: panel.sh build|sbom|test|real" ;;
 esac
