@@ -111,7 +111,7 @@ fn goes_on(dir: &Path, golden: &Golden, what: &str) {
         stdout(&output)
     };
     let key = golden.text("key");
-    let serving = node(dir, &environment, Stdio::null());
+    let serving = node(dir, &environment, Stdio::inherit());
     until(what, || get(&at, "/readyz"));
     golden.is_there(&at, what);
     assert_eq!(acefleet(&["key"]).trim(), key.trim(), "{what}");
@@ -124,7 +124,7 @@ fn goes_on(dir: &Path, golden: &Golden, what: &str) {
     assert!(revision > before, "{what}");
     // Without an ordered end: what was written has to be found in what both versions wrote.
     drop(serving);
-    let _serving = node(dir, &environment, Stdio::null());
+    let _serving = node(dir, &environment, Stdio::inherit());
     until(what, || get(&at, "/readyz"));
     let now = get(&at, "/cluster").unwrap();
     assert!(now["revision"].as_u64() >= revision, "{what}: {now}");
