@@ -90,6 +90,11 @@ package-test: ## install, upgrade, remove and purge that package in a bare Debia
 	@scripts/bootstrap.sh package
 	@exec scripts/package-test.sh
 
+.PHONY: upgrade
+upgrade: ## upgrade three nodes from the last release under load, and back, and show whether anybody noticed (ARGS="…")
+	@scripts/bootstrap.sh build
+	@exec scripts/upgrade.sh $(ARGS)
+
 .PHONY: install
 install: ## install the binary of `make build` and its systemd unit (PREFIX, DESTDIR)
 	@PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" exec scripts/install.sh install
