@@ -23,6 +23,8 @@ mod write_streams;
 #[cfg(test)]
 mod away_tests;
 #[cfg(test)]
+mod golden_tests;
+#[cfg(test)]
 mod stream_tests;
 
 use std::time::Duration;
