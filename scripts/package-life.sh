@@ -33,9 +33,10 @@ is() { [ "$(stat -c '%U:%G %a' "$1")" = "$2" ]; }
 # become COMMAND…: turns this shell into it, as the unit would: settings read by root, the user of the node.
 become() {
     set -a
+    # shellcheck source=/dev/null
     . "$SETTINGS"
-    ACEFLEET_DATA_DIR="$DATA"
     set +a
+    export ACEFLEET_DATA_DIR="$DATA"
     cd /
     exec setpriv --reuid acefleet --regid acefleet --init-groups "$@"
 }
