@@ -112,6 +112,11 @@ lint: ## typos, dependencies, fmt check, clippy and rustdoc, without running tes
 	@scripts/bootstrap.sh lint
 	@exec scripts/test.sh lint
 
+.PHONY: advisories
+advisories: ## known vulnerabilities of dependencies, by the list of RustSec on GitHub (ADVISORY_DB: a clone of it)
+	@scripts/bootstrap.sh lint
+	@exec scripts/test.sh advisories
+
 .PHONY: fmt
 fmt: ## format the code
 	@$(CARGO) fmt --all

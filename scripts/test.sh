@@ -3,6 +3,7 @@
 #
 #   test.sh        all of it; starts a Docker engine when there is none, and fails when it cannot
 #   test.sh lint   only what needs no Docker and runs no test, and a look at the licences of dependencies
+#   test.sh advisories   known vulnerabilities of dependencies, by a list that is fetched from GitHub
 . "$(dirname -- "${BASH_SOURCE[0]}")/lib.sh"
 cd "$ROOT"
 
@@ -67,9 +68,19 @@ typing_errors() { "$TOOLS/bin/typos" --format brief; }
 unused_dependencies() { "$TOOLS/bin/cargo-machete" --skip-target-dir; }
 
 # Without its check of known vulnerabilities: their list is a git repository, and this has to pass where only package registries can
-# be reached. cargo may go to crates.io: what it has not compiled here, as crates for the other architecture, it has to read as well.
+# be reached; `advisories` has that one. cargo may go to crates.io: what it has not compiled here, as crates for the other architecture, it
+# has to read as well.
 dependencies() {
     "$TOOLS/bin/cargo-deny" --locked --workspace check --deny unmatched-skip --deny unnecessary-skip bans licenses sources
+}
+
+# ADVISORY_DB names a clone of the list that is here already: git takes that for the one on GitHub.
+advisories() {
+    if [ -n "${ADVISORY_DB:-}" ]; then
+        export GIT_CONFIG_COUNT=1 GIT_CONFIG_VALUE_0=https://github.com/RustSec/advisory-db
+        export GIT_CONFIG_KEY_0="url.file://$(realpath -- "$ADVISORY_DB").insteadOf"
+    fi
+    "$TOOLS/bin/cargo-deny" --locked --workspace check advisories
 }
 
 clippy() { cargo clippy --workspace --all-targets --locked -- -D warnings; }
@@ -150,6 +161,7 @@ lint)
     stage "licences and sources of dependencies" dependencies
     lint
     ;;
+advisories) stage "known vulnerabilities of dependencies" advisories ;;
 all)
     trap at_exit EXIT
     stage "bootstrap" scripts/bootstrap.sh test
@@ -164,6 +176,6 @@ all)
     stage "doc tests" doc_tests
     stage "real-Docker tests" real_docker_tests
     ;;
-*) die "usage: test.sh [lint]" ;;
+*) die "usage: test.sh [lint|advisories]" ;;
 esac
 summary
