@@ -10,7 +10,7 @@
 //! - [`access`]: who may call this node; keys in files of this host
 //! - [`peers`]: what nodes say to each other: questions, answers and reports
 //! - [`op_id`]: ids of writes
-//! - [`counted`]: numbers of things in words; `sockets`: options of connections
+//! - [`counted`]: numbers of things in words; [`whole_file`]: files that are written whole or not at all; `sockets`: options of connections
 //! - [`config`]: settings, checked before anything starts
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
@@ -25,3 +25,4 @@ pub mod op_id;
 pub mod peers;
 pub mod relay;
 mod sockets;
+pub mod whole_file;

@@ -13,7 +13,7 @@ const LAYERS: &[&[&str]] = &[
     &["fleet"],
     &["agent", "relay"],
     &["access", "op_id", "peers", "sockets"],
-    &["config", "counted"],
+    &["config", "counted", "whole_file"],
 ];
 
 fn layer(module: &str) -> Option<usize> {

@@ -14,6 +14,7 @@
 //! - [`settings`]: the `settings` commands
 //! - [`since`]: times in arguments
 //! - [`serve`]: the `serve` command; [`logs`]: its log
+//! - [`new_file`]: files that commands make
 //! - [`output`]: standard output that may close early; [`failed`]: why there is no answer; [`exit_code`]
 
 mod answer;
@@ -36,6 +37,7 @@ mod members;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod named_commands_tests;
+mod new_file;
 mod output;
 mod prepare;
 mod private_files;
