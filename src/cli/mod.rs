@@ -5,6 +5,7 @@
 //! - [`engines`], [`streams`], [`events`]: the commands of these names, and `vpn`; [`engine_logs`]; [`feed`]: what nodes stream
 //! - [`backup`]: the `backup` commands; [`restore`]: the `restore` command
 //! - [`config`]: the commands `config check` and `config show`
+//! - [`debug`]: the `debug` commands
 //! - [`healthcheck`]: the `healthcheck` command
 //! - [`key`]: the `key` command
 //! - [`manual`]: the `man` command
@@ -22,6 +23,7 @@ mod ask;
 mod backup;
 mod config;
 mod core_dumps;
+mod debug;
 mod engine_logs;
 mod engines;
 mod events;
@@ -161,6 +163,9 @@ enum Command {
     /// Check or show the settings of this node without starting anything.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Collect what helps to find a fault.
+    #[command(subcommand)]
+    Debug(debug::Debug),
     /// Print the OpenAPI description of the HTTP API.
     Openapi,
     /// Print a script that lets this shell complete the arguments.
@@ -234,6 +239,7 @@ pub fn main() -> ExitCode {
         Command::Settings(command) => settings::settings(file, &command),
         Command::Config(ConfigCommand::Check) => config::check(file),
         Command::Config(ConfigCommand::Show(show)) => config::show(file, &show),
+        Command::Debug(command) => debug::debug(file, &command),
         Command::Openapi => output::print(&acefleet::http::openapi_json()),
         Command::Completions { shell } => completions(shell),
         Command::Man(args) => manual::manual(&args),

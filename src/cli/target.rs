@@ -12,13 +12,20 @@ use super::exit_code::{CONFIGURATION, INTERNAL};
 use super::failed::Failed;
 use super::healthcheck;
 
-/// Which node is asked, and how it answers.
+/// Which nodes are asked.
 #[derive(Clone, Args)]
-pub struct Target {
+pub struct Where {
     /// Base URL of a node, or its HOST:PORT; else the node that runs here with the same settings. Of several with commas between, the next
     /// one is asked when one does not answer.
     #[arg(long, value_name = "URL", env = URL_NAME, value_parser = base_url, value_delimiter = ',')]
-    url: Vec<Url>,
+    pub(super) url: Vec<Url>,
+}
+
+/// Which node is asked, and how it answers.
+#[derive(Clone, Args)]
+pub struct Target {
+    #[command(flatten)]
+    place: Where,
     /// Key of the API; else API_KEY from the settings, else the token of the node here, which its own user can read. Other users of this
     /// host can see arguments.
     #[arg(long, value_name = "KEY")]
@@ -55,12 +62,13 @@ impl Target {
 
     /// The first node alone: the one that is meant where a command is about the node that is asked.
     pub(super) fn first(&self) -> Self {
-        Self { url: self.url.iter().take(1).cloned().collect(), ..self.clone() }
+        let url = self.place.url.iter().take(1).cloned().collect();
+        Self { place: Where { url }, ..self.clone() }
     }
 
     /// Whether the arguments or the environment name a node.
     pub(super) fn is_named(&self) -> bool {
-        !self.url.is_empty()
+        !self.place.url.is_empty()
     }
 
     /// The nodes and the key. Invalid settings matter only if the arguments do not replace them.
@@ -68,7 +76,7 @@ impl Target {
     /// # Errors
     /// When neither the arguments nor the settings name a node.
     pub(super) fn nodes(&self, file: Option<&Path>) -> Result<Nodes, Failed> {
-        let urls = self.url.clone();
+        let urls = self.place.url.clone();
         if !urls.is_empty() && self.api_key.is_some() {
             return Ok(Nodes { urls, key: self.api_key.clone() });
         }

@@ -40,6 +40,13 @@ async fn no_secret_is_logged_or_shown() -> Result<()> {
         ensure!(shown.status.success(), "{shown:?}");
         expect_none("config show", &String::from_utf8_lossy(&shown.stdout))?;
         expect_none("config show", &String::from_utf8_lossy(&shown.stderr))?;
+        let bundle = node.acefleet(&["debug", "bundle", "-o", "-"]).await?;
+        ensure!(bundle.status.success(), "{bundle:?}");
+        // Its parts lie in the unpacked file as they are.
+        let parts = String::from_utf8_lossy(&zstd::decode_all(&bundle.stdout[..])?).into_owned();
+        ensure!(parts.contains("acefleet_raft_"), "the bundle does not have what it should");
+        ensure!(!parts.contains("a secret was masked"), "a node says a secret");
+        expect_none("the bundle", &parts)?;
     }
     bed.finish().await
 }

@@ -8,6 +8,7 @@ mod commands_objects;
 mod connections;
 mod containers;
 mod conventions;
+mod debug_bundle;
 mod event_log;
 pub mod events;
 mod feed;
