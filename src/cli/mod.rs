@@ -8,6 +8,7 @@
 //! - [`debug`]: the `debug` commands
 //! - [`healthcheck`]: the `healthcheck` command
 //! - [`key`]: the `key` command
+//! - [`maintenance`]: the `maintenance` commands; [`patience`]: commands that wait
 //! - [`manual`]: the `man` command
 //! - [`members`]: commands that ask a node about the members and change them
 //! - [`prepare`]: the commands `init` and `join`
@@ -34,6 +35,7 @@ mod healthcheck;
 mod key;
 mod log_filter;
 mod logs;
+mod maintenance;
 mod manual;
 mod members;
 #[cfg(test)]
@@ -41,6 +43,7 @@ mod members;
 mod named_commands_tests;
 mod new_file;
 mod output;
+mod patience;
 mod prepare;
 mod private_files;
 mod recover;
@@ -139,6 +142,9 @@ enum Command {
     Uncordon(members::Node),
     /// No new engines or streams on a node; each engine stops when its streams have ended.
     Drain(members::Drain),
+    /// Empty a node before its host is rebooted or its Docker is upgraded, and take it back afterwards.
+    #[command(subcommand)]
+    Maintenance(maintenance::Maintenance),
     /// Remove a member from the cluster for good.
     Remove(members::Remove),
     /// Adopt the engines that an earlier life of a host left behind; `status` shows them.
@@ -231,6 +237,7 @@ pub fn main() -> ExitCode {
         Command::Cordon(node) => members::set(file, &node, "cordon"),
         Command::Uncordon(node) => members::set(file, &node, "uncordon"),
         Command::Drain(args) => members::drain(file, &args),
+        Command::Maintenance(command) => maintenance::maintenance(file, &command),
         Command::Remove(args) => members::remove(file, &args),
         Command::Adopt(args) => members::adopt(file, &args),
         Command::Leave(args) => members::leave(file, &args),

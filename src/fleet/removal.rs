@@ -144,6 +144,12 @@ impl Votes {
         Sum { voters: left, alive: self.alive_after, needed: majority(left) }
     }
 
+    /// Whether the cluster goes on without it while it is only stopped: it counts as a voter then.
+    #[must_use]
+    pub fn stop_keeps_majority(self) -> bool {
+        self.alive_after >= majority(self.all)
+    }
+
     fn now(self) -> String {
         let Sum { voters, alive, needed } = self.before();
         format!("voters: {voters}, alive {alive}, needed for a majority {needed}")
@@ -174,7 +180,7 @@ impl Votes {
                  first, or remove the dead ones before {name}"
             ));
         }
-        if after.alive < before.needed && !force {
+        if !self.stop_keeps_majority() && !force {
             return Err(format!(
                 "{sums}: the voters that stay are no majority of the present ones, so {name} has to vote \
                  itself out. Add or start another voter first, or use force"
@@ -200,6 +206,19 @@ mod tests {
             [(3, 3, true), (3, 2, false), (5, 4, true), (5, 3, false), (4, 4, true), (4, 3, false)]
         {
             assert_eq!(check(all, alive, leaving_lives, false), Ok(()), "{all} {alive} {leaving_lives}");
+        }
+    }
+
+    #[test]
+    fn a_voter_that_is_only_stopped_counts_on() {
+        let keeps = |all, alive, lives| {
+            Votes { all, alive, alive_after: alive - usize::from(lives) }.stop_keeps_majority()
+        };
+        for (all, alive, lives) in [(3, 3, true), (3, 2, false), (5, 4, true), (4, 4, true)] {
+            assert!(keeps(all, alive, lives), "{all} {alive} {lives}");
+        }
+        for (all, alive, lives) in [(1, 1, true), (2, 2, true), (3, 2, true), (4, 3, true), (5, 3, true)] {
+            assert!(!keeps(all, alive, lives), "{all} {alive} {lives}");
         }
     }
 

@@ -52,7 +52,7 @@ export function preview(f: Fleet, name: string): Preview | null {
     alive,
     engines,
     queued_events: queued,
-    votes: n.role === 'learner' ? null : { before, after },
+    votes: n.role === 'learner' ? null : { before, after, stop_keeps_majority: after.alive >= before.needed },
     refused: refused(false),
     refused_with_force: refused(true),
   };

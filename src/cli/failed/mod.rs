@@ -89,6 +89,11 @@ impl Failed {
         matches!(self.kind, Kind::NotConnected | Kind::Silent)
     }
 
+    /// The same of a command of several steps, with what it leaves behind.
+    pub fn leaving(self, left: &str) -> Self {
+        Self { why: format!("{}; {left}", self.why), ..self }
+    }
+
     /// Both; what helps is said once.
     pub fn and(self, other: Self) -> Self {
         Self { why: format!("{}; {}", self.why, other.why), ..other }

@@ -4,8 +4,6 @@
 mod text;
 
 use std::path::Path;
-use std::thread;
-use std::time::Duration;
 
 use acefleet::counted::counted;
 use clap::Args;
@@ -13,17 +11,16 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::answer::{Answer, show};
-use super::ask::{Call, ask};
-use super::exit_code::{CONFIGURATION, TEMPORARY};
+use super::ask::{Call, ask, wait};
+use super::exit_code::CONFIGURATION;
 use super::failed::{Failed, Named, name};
-use super::output;
+use super::patience::{Found, Steps};
 use super::target::Target;
-use text::{Drain as Left, Member, adopted, removed, table};
+use text::{Drain as Left, adopted, removed};
+pub(super) use text::{Member, table};
 
 /// Path of the members.
-const CLUSTER: [&str; 1] = ["cluster"];
-/// How often a wait looks again.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+pub(super) const CLUSTER: [&str; 1] = ["cluster"];
 
 #[derive(Args)]
 pub struct Look {
@@ -137,42 +134,35 @@ pub fn drain(file: Option<&Path>, args: &Drain) -> u8 {
 
 /// Waits until nothing runs on a member any more, or somebody ends the drain.
 fn drained(file: Option<&Path>, target: &Target, name: &str) -> Result<Answer, Failed> {
-    let mut said = String::new();
-    loop {
-        let answer = match ask(file, target, &Call::get(&CLUSTER)) {
-            // The node that is asked may be away for a while.
-            Err(failed) if failed.code == TEMPORARY => {
-                say(&mut said, failed.to_string());
-                thread::sleep(LOOK_EVERY);
-                continue;
-            }
-            answer => answer?,
-        };
+    let steps = Steps::new(target.nodes(file)?);
+    steps.leaves(format!("{name} goes on draining, which `acefleet uncordon` ends"));
+    wait(steps.run(None, emptied(&steps, name)))
+}
+
+/// The member once nothing runs on it any more.
+///
+/// # Errors
+/// When somebody ended the drain, or it is no member any more.
+pub(super) async fn emptied(steps: &Steps, name: &str) -> Result<Answer, Failed> {
+    let call = Call::get(&CLUSTER);
+    let look = |answer: Answer| {
         let member = answer.part("nodes")?.with("name", name)?.list()?.pop();
         let Some(member) = member else {
             return Err(Failed::new(CONFIGURATION, format!("{name} is no member any more")));
         };
-        match member.read::<Member>()?.drain {
-            Some(Left { engines_left: 0, .. }) => return Ok(member),
+        Ok(match member.read::<Member>()?.drain {
+            Some(Left { engines_left: 0, .. }) => Found::There(member),
             Some(Left { engines_left, streams_left }) => {
                 let (engines, streams) = (counted(engines_left, "engine"), counted(streams_left, "stream"));
-                say(&mut said, format!("{name} drains: {engines} with {streams} left"));
+                Found::NotYet(format!("{name} drains: {engines} with {streams} left"))
             }
             None => {
                 let why = format!("{name} does not drain any more: somebody ended that");
                 return Err(Failed::new(CONFIGURATION, why));
             }
-        }
-        thread::sleep(LOOK_EVERY);
-    }
-}
-
-/// Says something that was not said last.
-fn say(said: &mut String, line: String) {
-    if *said != line {
-        output::complain(&line);
-        *said = line;
-    }
+        })
+    };
+    steps.until(async || steps.ask(&call).await, look).await
 }
 
 /// Removes a member.

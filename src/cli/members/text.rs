@@ -23,7 +23,7 @@ pub(super) struct Cluster {
 
 /// A member.
 #[derive(Deserialize)]
-pub(super) struct Member {
+pub(in crate::cli) struct Member {
     name: Words,
     role: Words,
     /// What has become of its node; members of the first versions do not say it.
@@ -47,7 +47,7 @@ struct PassedOver {
 
 /// What a member that drains still has.
 #[derive(Deserialize)]
-pub(super) struct Drain {
+pub(in crate::cli) struct Drain {
     pub engines_left: u64,
     pub streams_left: u64,
 }
@@ -97,7 +97,7 @@ pub(super) fn status(cluster: Cluster) -> String {
 }
 
 /// One line for each member below a line of titles.
-pub(super) fn table(members: Vec<Member>) -> String {
+pub(in crate::cli) fn table(members: Vec<Member>) -> String {
     let titles = [
         "NAME",
         "ROLE",

@@ -39,6 +39,8 @@ impl From<Sum> for VoteSum {
 struct RemovalVotes {
     before: VoteSum,
     after: VoteSum,
+    /// Whether the cluster goes on while the member is only stopped: it counts as a voter then. `acefleet maintenance begin` goes by it.
+    stop_keeps_majority: bool,
 }
 
 /// What the removal of a member would do.
@@ -77,9 +79,11 @@ pub(crate) async fn get(State(app): State<App>, Path(name): Path<String>) -> Res
     let preview = RemovalPreview {
         node: name,
         alive: removal.lives,
-        votes: removal
-            .votes
-            .map(|votes| RemovalVotes { before: votes.before().into(), after: votes.after().into() }),
+        votes: removal.votes.map(|votes| RemovalVotes {
+            before: votes.before().into(),
+            after: votes.after().into(),
+            stop_keeps_majority: votes.stop_keeps_majority(),
+        }),
         engines: removal.engines,
         queued_events: removal.queued_events,
         refused: removal.check(false).err(),

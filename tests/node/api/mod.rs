@@ -19,6 +19,7 @@ mod hostile;
 mod leaderless;
 mod logs;
 mod lost_hosts;
+mod maintenance;
 mod nodes;
 mod openapi;
 mod operators;

@@ -166,7 +166,7 @@ async fn members_are_removed_until_the_last_voter() {
     assert_eq!((&preview["refused"], &preview["refused_with_force"]), (&json!(detail(&busy)), &json!(null)));
     let before = json!({"voters": 3, "alive": 3, "needed": 2, "may_fail": 1});
     let after = json!({"voters": 2, "alive": 2, "needed": 2, "may_fail": 0});
-    assert_eq!(preview["votes"], json!({"before": before, "after": after}));
+    assert_eq!(preview["votes"], json!({"before": before, "after": after, "stop_keeps_majority": true}));
     let free = a.get("/cluster/nodes/c/removal").await.json();
     assert_eq!((&free["refused"], &free["queued_events"]), (&json!(null), &json!(0)));
     assert_eq!(a.get("/cluster/nodes/nobody/removal").await.status, 404);
@@ -193,6 +193,7 @@ async fn members_are_removed_until_the_last_voter() {
     assert!(detail(&two).starts_with(sum), "{two:?}");
     let preview = a.get("/cluster/nodes/b/removal").await.json();
     assert_eq!(preview["refused"], detail(&two), "the same rule, in the same words");
+    assert_eq!(preview["votes"]["stop_keeps_majority"], false);
     let forced = a.call("DELETE", "/cluster/nodes/b?force=true", &NOTHING).await;
     assert_eq!((forced.status.as_u16(), forced.json()), (200, json!({"removed": "b", "votes": sum})));
     eventually("b is gone with its engine and stream", async || {

@@ -14,7 +14,7 @@ const would = (more: Partial<Removal>): Removal => ({
   queued_events: 0,
   refused: null,
   refused_with_force: null,
-  votes: { before: vote(3, 3), after: vote(2, 2) },
+  votes: { before: vote(3, 3), after: vote(2, 2), stop_keeps_majority: true },
   ...more,
 });
 const texts = (r: Removal, w = en) => removal(r, w).map((c) => `${c.tone} ${c.text}`);

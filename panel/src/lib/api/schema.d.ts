@@ -2278,6 +2278,8 @@ export interface components {
         RemovalVotes: {
             after: components["schemas"]["VoteSum"];
             before: components["schemas"]["VoteSum"];
+            /** @description Whether the cluster goes on while the member is only stopped: it counts as a voter then. `acefleet maintenance begin` goes by it. */
+            stop_keeps_majority: boolean;
         };
         /** @description A removed member. */
         Removed: {
