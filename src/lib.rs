@@ -6,6 +6,7 @@
 //! - [`http`]: the public API; holds no state of its own but rendered answers
 //! - [`fleet`]: what the API and the leader do with the cluster: provision, stop, scale, look up
 //! - [`agent`]: drives this host's Docker daemon and probes its engines; decides nothing cluster-wide
+//! - [`backups`]: backups that this node makes by itself
 //! - [`relay`]: makes `localhost` reach engines of other hosts
 //! - [`access`]: who may call this node; keys in files of this host
 //! - [`peers`]: what nodes say to each other: questions, answers and reports
@@ -16,6 +17,7 @@
 
 pub mod access;
 pub mod agent;
+pub mod backups;
 pub mod config;
 pub mod counted;
 pub mod fleet;

@@ -11,7 +11,7 @@ const LAYERS: &[&[&str]] = &[
     &["node"],
     &["http"],
     &["fleet"],
-    &["agent", "relay"],
+    &["agent", "backups", "relay"],
     &["access", "op_id", "peers", "sockets"],
     &["config", "counted", "whole_file"],
 ];

@@ -14,7 +14,7 @@ use super::reader::Reader;
 use super::report::{Findings, Shown};
 use super::sources::Sources;
 use super::table::SETTINGS;
-use super::values::{Config, LogFormat, Secret, Variant};
+use super::values::{BackupPlan, Config, LogFormat, Secret, Variant};
 use super::{capability, check, docker, vpn};
 
 /// The configuration unless a value without a default is missing, all settings for `config show`, and the findings.
@@ -92,6 +92,7 @@ fn read(r: &mut Reader) -> Option<Config> {
         engine_starts_within: r.seconds("HEALTH_UNHEALTHY_GRACE_PERIOD_S"),
         max_concurrent_provisions: r.small_count("MAX_CONCURRENT_PROVISIONS") as usize,
         min_provision_interval: r.seconds("MIN_PROVISION_INTERVAL_S"),
+        backups: backups(r),
         debug_mode: r.flag("DEBUG_MODE"),
     };
     (node_name.is_some() && data_dir.is_some()).then_some(config)
@@ -227,6 +228,20 @@ fn advertise_host(r: &mut Reader, node: Option<&str>, peers: &[(String, String)]
         .unwrap_or_else(|| "127.0.0.1".to_owned());
     r.computed(NAME, host.clone());
     host
+}
+
+fn backups(r: &mut Reader) -> Option<BackupPlan> {
+    const TO: &str = "ACEFLEET_BACKUP_TO";
+    let to = r.optional_text(TO, parse::backup_place);
+    let (every, keep_for) = (r.span("ACEFLEET_BACKUP_EVERY"), r.span("ACEFLEET_BACKUP_KEEP_FOR"));
+    let keep = r.small_count("ACEFLEET_BACKUP_KEEP") as usize;
+    for name in ["ACEFLEET_BACKUP_EVERY", "ACEFLEET_BACKUP_KEEP", "ACEFLEET_BACKUP_KEEP_FOR"] {
+        if to.is_none() && r.is_set(name) && r.sound(&[name, TO]) {
+            let line = format!("{} has no effect without {TO}", r.quote(name));
+            r.findings.warning(name, line);
+        }
+    }
+    to.map(|to| BackupPlan { to, every, keep, keep_for })
 }
 
 fn policy(r: &mut Reader) -> Policy {

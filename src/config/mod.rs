@@ -47,7 +47,7 @@ pub use label_pattern::LabelPattern;
 pub use layer::Source;
 pub use report::{ConfigErrors, Finding, Shown};
 pub use sources::{Host, Sources};
-pub use values::{Config, ControlAuth, LogFormat, Secret, Variant, VpnConfig};
+pub use values::{BackupPlace, BackupPlan, Config, ControlAuth, LogFormat, Secret, Variant, VpnConfig};
 
 /// Settings that passed every check.
 #[derive(Clone, Debug)]

@@ -1,14 +1,16 @@
 //! Parsers, one for each kind of value. Errors are the reason alone; the reader adds the name of the setting, its source and what is
 //! accepted.
 
-use acefleet_raft::ClusterSecret;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use acefleet_raft::ClusterSecret;
 use acefleet_registry::address::{bare, join};
 use acefleet_registry::policy::PortRange;
 use acefleet_registry::rules::settings::label_fault;
 use ipnet::IpNet;
+
+use super::values::BackupPlace;
 
 /// What is wrong with a value.
 pub type Reason = String;
@@ -52,6 +54,35 @@ pub fn seconds(text: &str, min: f64, max: f64) -> Result<Duration, Reason> {
         return Err(format!("above {max}"));
     }
     Ok(Duration::from_millis((number * 1_000.0).round() as u64))
+}
+
+/// A span of time with its unit, within inclusive bounds in seconds.
+pub fn span(text: &str, min: u64, max: u64) -> Result<Duration, Reason> {
+    let unit = text.chars().last().and_then(|unit| match unit {
+        's' => Some(1),
+        'm' => Some(60),
+        'h' => Some(3_600),
+        'd' => Some(86_400),
+        _ => None,
+    });
+    let (Some(unit), Some(number)) = (unit, text.get(..text.len().saturating_sub(1))) else {
+        return Err("there is no unit behind the number".into());
+    };
+    let seconds = count(number, 0, u64::MAX / 86_400)?.saturating_mul(unit);
+    match seconds {
+        few if few < min => Err(format!("shorter than {min}s")),
+        many if many > max => Err(format!("longer than {}d", max / 86_400)),
+        _ => Ok(Duration::from_secs(seconds)),
+    }
+}
+
+/// Where backups are kept.
+pub fn backup_place(text: &str) -> Result<BackupPlace, Reason> {
+    let path = super::docker::directory(text)?;
+    match path.is_absolute() {
+        true => Ok(BackupPlace::Folder(path)),
+        false => Err("not the whole path of a folder".into()),
+    }
 }
 
 /// True or false.

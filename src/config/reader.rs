@@ -100,6 +100,13 @@ impl Reader {
         })
     }
 
+    pub fn span(&mut self, name: &str) -> Duration {
+        self.fixed(name, |kind, text| match kind {
+            Kind::Span { min, max } => parse::span(text, min, max),
+            _ => Err("not a setting with a span of time".into()),
+        })
+    }
+
     pub fn flag(&mut self, name: &str) -> bool {
         self.fixed(name, |_, text| parse::flag(text))
     }

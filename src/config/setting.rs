@@ -21,6 +21,15 @@ pub enum Kind {
         /// Largest.
         max: f64,
     },
+    /// A span of time with its unit, within inclusive bounds in seconds.
+    Span {
+        /// Shortest.
+        min: u64,
+        /// Longest.
+        max: u64,
+    },
+    /// Where backups are kept.
+    BackupPlace,
     /// True or false.
     Flag,
     /// An inclusive range of ports.
@@ -96,6 +105,10 @@ impl Kind {
             Self::Port => "a port from 1 to 65535".into(),
             Self::Count { min, max } => format!("a whole number from {min} to {max}"),
             Self::Seconds { min, max } => format!("seconds from {min} to {max}, decimals allowed"),
+            Self::Span { min, max } => {
+                format!("a whole number with a unit s, m, h or d, from {min}s to {}d", max / 86_400)
+            }
+            Self::BackupPlace => "the whole path of a folder, such as /var/backups/acefleet".into(),
             Self::Flag => "true or false (also yes/no, on/off, 1/0)".into(),
             Self::Ports => "two ports FIRST-LAST from 1 to 65535, FIRST not above LAST".into(),
             Self::OneOf(words) => format!("one of {}", words.join(", ")),
@@ -158,13 +171,15 @@ pub enum Section {
     Scaling,
     /// Probes, statistics, breakers.
     Health,
+    /// Backups that a node makes by itself.
+    Backups,
     /// Logs.
     Logs,
 }
 
 impl Section {
     /// All of them, in the order of the documents.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Node,
         Self::Cluster,
         Self::Api,
@@ -172,6 +187,7 @@ impl Section {
         Self::Vpn,
         Self::Scaling,
         Self::Health,
+        Self::Backups,
         Self::Logs,
     ];
 
@@ -186,6 +202,7 @@ impl Section {
             Self::Vpn => "VPN (Gluetun) of this host",
             Self::Scaling => "How many engines",
             Self::Health => "Health, statistics, circuit breakers",
+            Self::Backups => "Backups",
             Self::Logs => "Logs",
         }
     }

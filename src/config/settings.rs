@@ -349,6 +349,24 @@ pub const SETTINGS: &[Setting] = &[
     ),
 
     Setting::new(
+        "ACEFLEET_BACKUP_TO", Section::Backups, Kind::BackupPlace, "", "/var/backups/acefleet",
+        "Where this node keeps backups that it makes by itself. A folder has to be there; nodes may share one. They are what `acefleet backup` saves, readable \
+         for the user of the node alone.",
+    ).default_words("none: it makes none"),
+    Setting::new(
+        "ACEFLEET_BACKUP_EVERY", Section::Backups, Kind::Span { min: 1, max: 7 * 86_400 }, "5m", "1h",
+        "How often it looks whether the state has changed since the last one. Only then it makes another.",
+    ),
+    Setting::new(
+        "ACEFLEET_BACKUP_KEEP", Section::Backups, Kind::Count { min: 1, max: 100_000 }, "48", "100",
+        "Backups of this node in this cluster that are kept; older ones are deleted, and nothing else is.",
+    ),
+    Setting::new(
+        "ACEFLEET_BACKUP_KEEP_FOR", Section::Backups, Kind::Span { min: 60, max: 3_650 * 86_400 }, "14d", "30d",
+        "How long they are kept. The newest one always stays.",
+    ),
+
+    Setting::new(
         "ACEFLEET_LOG", Section::Logs, Kind::Filter, "info", "info,acefleet=debug",
         "What is logged, to standard error. Of the Raft library, errors alone, unless it is named: `openraft=info`.",
     ),

@@ -145,6 +145,8 @@ pub struct Config {
     pub max_concurrent_provisions: usize,
     /// `MIN_PROVISION_INTERVAL_S`: time between two creations on a host.
     pub min_provision_interval: Duration,
+    /// `ACEFLEET_BACKUP_TO` and what is said of it; none: the node makes no backups by itself.
+    pub backups: Option<BackupPlan>,
     /// `DEBUG_MODE`, reported only; `ACEFLEET_LOG` sets what is logged.
     pub debug_mode: bool,
 }
@@ -160,6 +162,34 @@ impl Config {
     /// The cluster-wide settings that something has set on this node, with their values.
     pub fn given(&self) -> impl Iterator<Item = (Name, Value)> {
         self.given.iter().map(|name| (*name, self.policy.get(*name)))
+    }
+}
+
+/// Backups that a node makes by itself.
+#[derive(Clone, Debug)]
+pub struct BackupPlan {
+    /// `ACEFLEET_BACKUP_TO`.
+    pub to: BackupPlace,
+    /// `ACEFLEET_BACKUP_EVERY`: how often it looks whether the state has changed.
+    pub every: Duration,
+    /// `ACEFLEET_BACKUP_KEEP`: so many are kept.
+    pub keep: usize,
+    /// `ACEFLEET_BACKUP_KEEP_FOR`: none that is older, but for the newest.
+    pub keep_for: Duration,
+}
+
+/// Where backups are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BackupPlace {
+    /// In a folder of this host.
+    Folder(PathBuf),
+}
+
+impl std::fmt::Display for BackupPlace {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Folder(path) => write!(f, "{}", path.display()),
+        }
     }
 }
 

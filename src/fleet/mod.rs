@@ -60,6 +60,7 @@ use arc_swap::ArcSwapOption;
 use tokio_util::sync::CancellationToken;
 
 use crate::agent::AgentHandle;
+use crate::backups;
 use crate::config::Config;
 use crate::fleet::outbox_order::OutboxOrder;
 use crate::op_id::new_op_id;
@@ -88,6 +89,7 @@ struct Parts {
     agent: AgentHandle,
     stopping: CancellationToken,
     relay: Arc<relay::Stats>,
+    backups: Arc<backups::Figures>,
     outbox_order: OutboxOrder,
     /// True while this node is being removed: it queues no more events.
     being_removed: AtomicBool,
@@ -118,6 +120,7 @@ impl Fleet {
                 agent,
                 stopping,
                 relay,
+                backups: Arc::default(),
                 outbox_order,
                 being_removed,
                 planned,
@@ -166,6 +169,12 @@ impl Fleet {
     #[must_use]
     pub fn soft(&self) -> Arc<SoftView> {
         self.parts.soft.view()
+    }
+
+    /// How backups of this node go.
+    #[must_use]
+    pub fn backups(&self) -> &Arc<backups::Figures> {
+        &self.parts.backups
     }
 
     /// Counters of this node's relay.

@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 use super::{NodeError, raft_options, supervisor, volume};
 use crate::access;
 use crate::agent::{self, AgentHandle, ContainerRuntime, DockerRuntime};
+use crate::backups;
 use crate::config::{Config, Secret};
 use crate::fleet::hooks::NodeHooks;
 use crate::fleet::{Fleet, gossip, leader, outbox_reader, own_settings, register, series};
@@ -103,6 +104,8 @@ impl Node {
         }
         let stats = Arc::clone(fleet.relay());
         tracker.spawn(relay::run(cluster.clone(), Arc::clone(&config), stats, background.clone()));
+        let figures = Arc::clone(fleet.backups());
+        tracker.spawn(backups::run(cluster.clone(), Arc::clone(&config), figures, background.clone()));
         tracker.spawn(access::announce(Arc::clone(&config), cluster.clone(), background.clone()));
         tracker.spawn(supervisor::keep_alive(cluster, background.clone()));
         tracker.close();

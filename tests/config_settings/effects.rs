@@ -155,6 +155,9 @@ fn beside(name: &str) -> &'static [(&'static str, &'static str)] {
             &[("GLUETUN_CONTAINER_NAME", "gluetun"), ("GLUETUN_API_USERNAME", "somebody")]
         }
         "GLUETUN_CONTAINER_NAME" => &[],
+        "ACEFLEET_BACKUP_EVERY" | "ACEFLEET_BACKUP_KEEP" | "ACEFLEET_BACKUP_KEEP_FOR" => {
+            &[("ACEFLEET_BACKUP_TO", "/var/backups/acefleet")]
+        }
         "DOCKER_TLS_VERIFY" => {
             &[("DOCKER_HOST", "tcp://docker.example:2376"), ("DOCKER_CERT_PATH", "/certs")]
         }

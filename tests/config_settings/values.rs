@@ -365,3 +365,34 @@ proptest! {
         prop_assert!(!all.contains(&key), "{all}");
     }
 }
+
+#[test]
+fn spans_have_units_and_places_are_whole() {
+    let plan = |name, value| config(&[("ACEFLEET_BACKUP_TO", "/b"), (name, value)]).backups.unwrap();
+    for (text, seconds) in [("90s", 90), ("5m", 300), ("2h", 7_200), ("7d", 604_800)] {
+        assert_eq!(plan("ACEFLEET_BACKUP_EVERY", text).every, Duration::from_secs(seconds), "{text}");
+    }
+    let plain = plan("ACEFLEET_LOG", "info");
+    assert_eq!((plain.every, plain.keep), (Duration::from_secs(300), 48));
+    assert_eq!(plain.keep_for, Duration::from_secs(14 * 86_400));
+    assert!(config(&[("ACEFLEET_LOG", "info")]).backups.is_none());
+    for (text, why) in [
+        ("5", "no unit"),
+        ("5 m", "not a whole number"),
+        ("m", "not a whole number"),
+        ("1.5h", "not a whole number"),
+        ("0s", "shorter than 1s"),
+        ("8d", "longer than 7d"),
+        ("99999999999999999999d", "above"),
+        ("5µ", "no unit"),
+    ] {
+        let line = refused(&[("ACEFLEET_BACKUP_EVERY", text)]);
+        assert!(line.contains(why) && line.contains("a unit s, m, h or d"), "{text}: {line}");
+    }
+    for place in ["backups", "./b", "~/b"] {
+        let line = refused(&[("ACEFLEET_BACKUP_TO", place)]);
+        assert!(line.contains("/var/backups/acefleet"), "{line}");
+    }
+    let idle = valid(&[("ACEFLEET_BACKUP_KEEP", "3")]).warnings;
+    assert!(idle[0].line.contains("no effect without ACEFLEET_BACKUP_TO"), "{idle:?}");
+}

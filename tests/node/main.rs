@@ -5,5 +5,6 @@ mod bed;
 
 mod agent;
 mod api;
+mod backups;
 mod monitoring;
 mod relay;

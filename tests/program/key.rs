@@ -12,6 +12,13 @@ use nix::pty::openpty;
 /// A running node that does not outlive its test.
 pub struct Node(std::process::Child);
 
+impl Node {
+    /// One that was started otherwise.
+    pub fn of(child: std::process::Child) -> Self {
+        Self(child)
+    }
+}
+
 impl Drop for Node {
     fn drop(&mut self) {
         // It has ended already when the test went well.

@@ -7,6 +7,7 @@ mod backup;
 mod calls;
 mod commands;
 mod disk_that_forgot;
+mod full_disk;
 mod golden;
 mod key;
 mod serve;

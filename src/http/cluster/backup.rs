@@ -43,6 +43,9 @@ pub(crate) async fn get(
     let words = [("true", true), ("1", true), ("false", false), ("0", false)];
     let redacted = Query::parse(query.as_deref()).one_of("redact", &words)?.unwrap_or(false);
     let made = app.fleet().cluster().backup(redacted).await?;
+    // Whoever has it has all that the cluster knows.
+    let (revision, bytes) = (made.header.revision, made.bytes);
+    tracing::info!(revision, bytes, redacted, "a backup was made for somebody with the key");
     let name = format!("attachment; filename=\"acefleet-{}.backup\"", made.header.revision);
     let headers = [
         (CONTENT_TYPE, HeaderValue::from_static("application/octet-stream")),

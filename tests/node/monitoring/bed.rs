@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::api::events::started;
 use crate::bed::{Bed, KEY, eventually};
 
-const SETTINGS: [(&str, &str); 6] = [
+const SETTINGS: [(&str, &str); 7] = [
     ("API_KEY", KEY),
     ("GLUETUN_CONTAINER_NAME", "gluetun"),
     ("GLUETUN_PORT_RANGE_1", "900-909"),
@@ -14,6 +14,8 @@ const SETTINGS: [(&str, &str); 6] = [
     // Nothing listens there.
     ("GLUETUN_API_PORT", "1"),
     ("MIN_REPLICAS", "0"),
+    // Attempts that fail have figures, too.
+    ("ACEFLEET_BACKUP_TO", "/does/not/exist"),
 ];
 
 /// A call was refused, a VPN is connected, each node has an engine, and the third one drains, with a stream.

@@ -51,21 +51,13 @@ impl Cluster {
             sha256: String::new(),
         };
         let path = core.snapshots.temporary();
-        let made = blocking(move || {
+        blocking(move || {
             if redacted {
                 captured.state = captured.state.redacted();
             }
             make(path, &captured, |sha256| BackupHeader { sha256, ..header }, room)
         })
         .await
-        .map_err(BackupError::Disk)?;
-        // Whoever has it has all that the cluster knows.
-        tracing::info!(
-            revision = made.header.revision,
-            bytes = made.bytes,
-            redacted,
-            "a backup was made for somebody with the key"
-        );
-        Ok(made)
+        .map_err(BackupError::Disk)
     }
 }

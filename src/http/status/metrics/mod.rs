@@ -1,6 +1,7 @@
 //! `GET /metrics`: Prometheus text. Gauges are read from the state at each scrape. They show the whole cluster, and are the same on all
 //! nodes, but for those of [`raft`] and [`process`].
 
+mod backups;
 mod engines;
 mod hosts;
 mod process;
@@ -71,6 +72,7 @@ fn from_state(app: &App, snapshot: &Snapshot) -> prometheus::Result<Vec<MetricFa
     provisioning::write(&scrape, app, snapshot)?;
     vpn(&scrape, snapshot)?;
     reports(&scrape, app, snapshot)?;
+    backups::write(&scrape, app.fleet())?;
     relay::write(&scrape, app.fleet().relay())?;
     raft::write(&scrape, app, snapshot)?;
     process::write(&scrape)?;

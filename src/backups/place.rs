@@ -1,0 +1,76 @@
+//! Where backups are kept.
+
+use std::fmt::{self, Display, Formatter};
+
+use acefleet_raft::backup::Made;
+
+use super::folder::Folder;
+use super::name::{Name, Owner};
+use crate::config::BackupPlace;
+
+/// Why a backup was not kept, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unkept(pub String);
+
+impl Display for Unkept {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Where backups are kept.
+#[derive(Clone, Debug)]
+pub enum Place {
+    /// In a folder of this host.
+    Folder(Folder),
+}
+
+impl Place {
+    /// The place that the settings name.
+    #[must_use]
+    pub fn of(place: &BackupPlace) -> Self {
+        match place {
+            BackupPlace::Folder(path) => Self::Folder(Folder(path.clone())),
+        }
+    }
+
+    /// Names of the backups that are there.
+    ///
+    /// # Errors
+    /// When the place is not there.
+    pub async fn list(&self) -> Result<Vec<Name>, Unkept> {
+        match self.clone() {
+            Self::Folder(folder) => blocking(move || folder.list()).await,
+        }
+    }
+
+    /// Writes a backup, whole or not at all.
+    ///
+    /// # Errors
+    /// When the place does not take it.
+    pub async fn write(&self, name: &Name, owner: &Owner, made: Made) -> Result<(), Unkept> {
+        let (name, owner) = (name.clone(), owner.clone());
+        match self.clone() {
+            Self::Folder(folder) => blocking(move || folder.write(&name, &owner, made)).await,
+        }
+    }
+
+    /// Deletes a backup.
+    ///
+    /// # Errors
+    /// When the place does not let it go.
+    pub async fn remove(&self, name: &Name) -> Result<(), Unkept> {
+        let name = name.clone();
+        match self.clone() {
+            Self::Folder(folder) => blocking(move || folder.remove(&name)).await,
+        }
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Unkept> + Send + 'static,
+) -> Result<T, Unkept> {
+    let done = tokio::task::spawn_blocking(work).await;
+    // The task panicked; the panic goes on here.
+    done.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+}
