@@ -139,7 +139,8 @@ impl From<RefusalCode> for Code {
             | RefusalCode::WrongPhase
             | RefusalCode::NotIdle
             | RefusalCode::SettingsMoved
-            | RefusalCode::InvalidSettings => Self::GeneralError,
+            | RefusalCode::InvalidSettings
+            | RefusalCode::KeyRefused => Self::GeneralError,
         }
     }
 }

@@ -7,13 +7,14 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::level::Level;
-use crate::records::access::Access;
+use crate::records::access::{Access, KeyHash};
 use crate::records::actor::Actor;
 use crate::records::breaker::BreakerKind;
 use crate::records::cause::Cause;
 use crate::records::engine::{EngineSpec, Health, Ports};
 use crate::records::health::HealthFault;
 use crate::records::ids::{EngineId, NodeId, OpId};
+use crate::records::key::{KeyName, Role};
 use crate::records::lack::Lack;
 use crate::records::node::{DockerState, NodeInfo, Wanted};
 use crate::records::policy::Policy;
@@ -221,6 +222,13 @@ pub enum Command {
     },
     /// Who may call from now on.
     SetAccess(Access),
+    /// Callers with another key may do what its role says.
+    CreateKey(CreateKey),
+    /// A key is good for nothing any more.
+    RevokeKey {
+        /// Its name.
+        name: KeyName,
+    },
     /// A new leader says so: elections are not in the log.
     Leads {
         /// The leader.
@@ -298,6 +306,20 @@ pub struct ChangeSettings {
     /// The revision that has these values, if it brings them back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reverts: Option<u64>,
+}
+
+/// A key to be made. Its text never leaves the node that makes it, but in the answer to who asked for it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CreateKey {
+    /// What it is called.
+    pub name: KeyName,
+    /// What its callers may do.
+    pub role: Role,
+    /// By what it is recognised.
+    pub hash: KeyHash,
+    /// Milliseconds from now until it ends, in the time of day of the cluster. Without them it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl_ms: Option<u64>,
 }
 
 /// An engine that is in use although no stream is listed on it.

@@ -7,6 +7,7 @@ use crate::level::Level;
 use crate::records::engine::Phase;
 use crate::records::event::{EVENTS_MAX, KEPT_EACH};
 use crate::records::ids::NodeId;
+use crate::records::key::KEYS_MAX;
 use crate::state::State;
 use crate::weight;
 
@@ -105,6 +106,9 @@ fn check_state(state: &State) -> Checked {
     }
     ensure!(tables.tombstones.keys().all(|id| state.stream(id).is_none()), "a known stream has a tombstone");
     ensure!(tables.ops.len() == tables.op_order.len() && tables.ops.len() <= 8_192, "op-ids leak");
+    ensure!(tables.keys.len() <= KEYS_MAX, "there are too many keys");
+    let hashes: BTreeSet<_> = state.keys().map(|(_, key)| key.hash.0).collect();
+    ensure!(hashes.len() == tables.keys.len(), "two keys cannot be told apart");
     let most = if state.level() >= Level::KEEPS_MORE_EVENTS { 2 * KEPT_EACH } else { EVENTS_MAX };
     ensure!(state.events().len() <= most, "events leak");
     Ok(())

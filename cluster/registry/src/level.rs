@@ -99,6 +99,8 @@ impl Level {
     pub const NAMES_BOUNDS: Self = Self(2);
     /// From here on members show keys of their own, and the cluster notes them.
     pub const NODE_KEYS: Self = Self(3);
+    /// From here on there are named keys, and who made a change with one is called by its name.
+    pub const NAMED_KEYS: Self = Self(3);
     /// What this program knows.
     pub const CURRENT: Self = Self(3);
 }
@@ -130,6 +132,7 @@ impl Command {
             Self::Leads { .. } | Self::LeadWanted { .. } => Level::NOTES_LEADERS,
             Self::EngineStop { when: StopWhen::Replaced, .. } => Level::REPLACES_ON_DEMAND,
             Self::ChangeSettings(_) => Level::OWNS_SETTINGS,
+            Self::CreateKey(_) | Self::RevokeKey { .. } => Level::NAMED_KEYS,
             Self::SetPolicy(policy) if policy.down_after_ms != Policy::default().down_after_ms => {
                 Level::OWNS_SETTINGS
             }

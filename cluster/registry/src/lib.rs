@@ -43,13 +43,14 @@ pub use records::access::{Access, KeyHash};
 pub use records::actor::{Actor, Credential};
 pub use records::engine::Engine;
 pub use records::ids::{EngineId, NodeId, OpId};
+pub use records::key::{KeyName, NamedKey, Role};
 pub use records::node::{Node, NodeInfo};
 pub use records::policy::Policy;
 pub use records::stream::Stream;
 pub use records::time::{Elapsed, WallMs};
 pub use records::{
-    breaker, calendar, category, cause, end_reason, engine, event, group, health, lack, mark, node, policy,
-    settings, settings_log, stream, vpn,
+    breaker, calendar, category, cause, end_reason, engine, event, group, health, key, lack, mark, node,
+    policy, settings, settings_log, stream, vpn,
 };
 pub use reply::{Refusal, RefusalCode, Reply};
 pub use state::State;

@@ -14,6 +14,7 @@ use crate::records::engine::{Engine, Phase, Usage};
 use crate::records::event::EventLog;
 use crate::records::group::Group;
 use crate::records::ids::{EngineId, NodeId, OpId};
+use crate::records::key::{KeyName, NamedKey};
 use crate::records::node::Leader;
 use crate::records::node::{DockerState, Node};
 use crate::records::policy::{BreakerPolicy, Policy};
@@ -46,7 +47,8 @@ impl State {
         let foreign = weight::foreign(self.tables.foreign_ports.len(), names);
         let lacks = weight::lacks(self.tables.lacks.len());
         let failing = weight::failing(self.tables.failing.len());
-        Weights { foreign, lacks, failing, ..self.index.weights }
+        let keys = weight::keys(self.tables.keys.len());
+        Weights { foreign, lacks, failing, keys, ..self.index.weights }
     }
 
     /// Whether nodes, engines and settings are those of `other`, an earlier or later state of the same
@@ -112,6 +114,17 @@ impl State {
     #[must_use]
     pub fn access(&self) -> Option<Access> {
         self.tables.access
+    }
+
+    /// Named keys, ended ones included, by name.
+    pub fn keys(&self) -> impl Iterator<Item = (&KeyName, &NamedKey)> {
+        self.tables.keys.iter()
+    }
+
+    /// The key of this name.
+    #[must_use]
+    pub fn key(&self, name: &KeyName) -> Option<&NamedKey> {
+        self.tables.keys.get(name)
     }
 
     /// Ids that this cluster had before it was recovered, the oldest first.

@@ -1,4 +1,4 @@
-//! A state without what identifies people, to be shown to others: who called from where, what was watched, the key, and what callers gave their
+//! A state without what identifies people, to be shown to others: who called from where, what was watched, the keys and their names, and what callers gave their
 //! engines. It keeps its shape: engines, streams and events are as many, at the same moments. No cluster can go on from it.
 
 use std::collections::BTreeMap;
@@ -7,10 +7,11 @@ use std::sync::Arc;
 use imbl::{OrdMap, Vector};
 
 use crate::records::access::{Access, KeyHash};
-use crate::records::actor::Actor;
+use crate::records::actor::{Actor, Credential};
 use crate::records::end_reason::EndReason;
 use crate::records::engine::{Engine, EngineSpec};
 use crate::records::event::{By, Event, EventType};
+use crate::records::key::KeyCategory;
 use crate::records::stream::{Stream, StreamStart};
 use crate::records::vpn::Vpn;
 use crate::state::{State, Tables};
@@ -29,6 +30,8 @@ impl State {
             engines: engines.iter().map(|(id, old)| (*id, Arc::new(engine(old)))).collect(),
             streams: streams.map(|stream| (Arc::clone(&stream.start.id), Arc::new(stream))).collect(),
             vpns: vpns.iter().map(|(key, old)| (key.clone(), Arc::new(vpn(old)))).collect(),
+            // Their names may be those of people.
+            keys: OrdMap::new(),
             events: events.each(event),
             settings: settings.without_callers(),
             // They name streams, or repeat what callers were answered.
@@ -81,14 +84,19 @@ fn vpn(old: &Vpn) -> Vpn {
 }
 
 fn event(old: &Event) -> Event {
-    let by = old.by.as_ref().map(|by| By { actor: without_address(&by.actor), through: by.through });
-    // Texts about streams name them.
+    let by = old.by.as_ref().map(|by| By { actor: nameless(&by.actor), through: by.through });
+    // Texts about streams and keys name them.
     let is_of_stream = old.event_type == EventType::Stream || old.stream_id.is_some();
-    let message = if is_of_stream { String::new() } else { old.message.clone() };
+    let is_of_key = KeyCategory::try_from(old.category.as_str()).is_ok();
+    let message = if is_of_stream || is_of_key { String::new() } else { old.message.clone() };
     Event { by, message, stream_id: None, ..old.clone() }
 }
 
-/// What a caller showed, without from where.
-pub(crate) fn without_address(actor: &Actor) -> Actor {
-    Actor { credential: actor.credential, address: None }
+/// The kind of key that a caller showed, without its name and from where.
+pub(crate) fn nameless(actor: &Actor) -> Actor {
+    let credential = match &actor.credential {
+        Credential::Named(_) => Credential::ApiKey,
+        plain => plain.clone(),
+    };
+    Actor { credential, address: None }
 }

@@ -39,6 +39,8 @@ pub enum RefusalCode {
     SettingsMoved,
     /// Settings that cannot be in force.
     InvalidSettings,
+    /// A key that cannot be made.
+    KeyRefused,
     /// The registry holds as many bytes of this kind as it may. Not remembered: a repeat may find room.
     NoRoom,
 }

@@ -14,6 +14,7 @@ use crate::records::engine::{Engine, Usage};
 use crate::records::event::{By, Event, EventLog, Keeps};
 use crate::records::group::Group;
 use crate::records::ids::{EngineId, NodeId, OpId};
+use crate::records::key::{KeyName, NamedKey};
 use crate::records::lack::{Lack, Lacking};
 use crate::records::node::{Leader, Node};
 use crate::records::policy::{BreakerPolicy, Policy};
@@ -55,6 +56,9 @@ pub struct Tables {
     /// Who may call; none in a cluster that was formed before this was decided at formation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub access: Option<Access>,
+    /// Further keys.
+    #[serde(skip_serializing_if = "OrdMap::is_empty")]
+    pub keys: OrdMap<KeyName, NamedKey>,
     /// The newest leader that said so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub leader: Option<Leader>,

@@ -4,10 +4,12 @@
 use std::collections::BTreeMap;
 use std::mem::size_of_val;
 
+use crate::records::actor::Actor;
 use crate::records::end_reason::EndReason;
 use crate::records::engine::{Engine, EngineSpec, Kind};
 use crate::records::event::Event;
 use crate::records::group::Group;
+use crate::records::key::KeyName;
 use crate::records::node::{DockerState, Node};
 use crate::records::settings::Value;
 use crate::records::settings_log::SettingsChange;
@@ -58,6 +60,9 @@ const TEXTS: u64 = 512;
 /// One more entry of such a map, or of a list of texts.
 const TEXT: u64 = 128;
 
+/// A named key, with the longest name and address.
+const KEY: u64 = 512;
+
 /// Sums of weights, by what may be done when there is too much of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Weights {
@@ -91,6 +96,8 @@ pub struct Weights {
     pub lacks: u64,
     /// What starts failed for.
     pub failing: u64,
+    /// Named keys.
+    pub keys: u64,
 }
 
 impl Weights {
@@ -98,7 +105,7 @@ impl Weights {
     #[must_use]
     pub fn total(&self) -> u64 {
         let kept = self.started_streams + self.engines + self.nodes + self.vpns + self.foreign + self.lacks;
-        let kept = kept + self.failing + self.settings;
+        let kept = kept + self.failing + self.settings + self.keys;
         let passing = self.events + self.ended_streams + self.ended_engines;
         kept + passing + self.tombstones + self.remembered
     }
@@ -187,13 +194,19 @@ impl Weigh for Engine {
     }
 }
 
+impl Weigh for Actor {
+    fn weight(&self) -> u64 {
+        maybe(self.address.as_deref()) + maybe(self.credential.key().map(KeyName::as_str))
+    }
+}
+
 impl Weigh for Event {
     fn weight(&self) -> u64 {
         let about = maybe(self.container_id.as_deref())
             + maybe(self.stream_id.as_deref())
             + maybe(self.vpn.as_deref());
-        let by = self.by.as_ref().and_then(|by| by.actor.address.as_deref());
-        EVENT + text(&self.category) + text(&self.message) + about + maybe(by)
+        let by = self.by.as_ref().map_or(0, |by| by.actor.weight());
+        EVENT + text(&self.category) + text(&self.message) + about + by
     }
 }
 
@@ -204,8 +217,7 @@ impl Weigh for SettingsChange {
             Value::Count(_) | Value::Millis(_) | Value::Flag(_) | Value::Ports(_) => 0,
         };
         let changes = self.changes.iter().map(|changed| TEXT + value(&changed.from) + value(&changed.to));
-        let by = self.by.as_ref().and_then(|actor| actor.address.as_deref());
-        CHANGE + changes.sum::<u64>() + maybe(by)
+        CHANGE + changes.sum::<u64>() + self.by.as_ref().map_or(0, Weigh::weight)
     }
 }
 
@@ -257,6 +269,11 @@ pub(crate) fn foreign(ports: usize, names: usize) -> u64 {
 /// So many things that starts failed for. Each has the longest name of an image and the longest message.
 pub(crate) fn failing(count: usize) -> u64 {
     LACK * count as u64
+}
+
+/// So many named keys.
+pub(crate) fn keys(count: usize) -> u64 {
+    KEY * count as u64
 }
 
 /// So many things that hosts lack.

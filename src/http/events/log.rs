@@ -79,6 +79,10 @@ pub(crate) struct EventBy {
     /// What the caller showed: `API key`, `command line` (of the node's host), or `no key`, where none is needed.
     #[schema(example = "API key")]
     pub name: &'static str,
+    /// Which of the named keys it was, if it was one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "grafana")]
+    pub key: Option<String>,
     /// Address of the caller, as the node saw it.
     #[schema(example = "198.51.100.7")]
     pub address: Option<String>,
@@ -90,8 +94,9 @@ pub(crate) struct EventBy {
 impl EventBy {
     /// As this state names the node.
     pub fn of(by: &By, state: &Registry) -> Self {
-        let (credential, address) = (by.actor.credential, by.actor.address.clone());
-        Self { name: credential.as_str(), address, node: state.node_name(by.through) }
+        let (credential, address) = (&by.actor.credential, by.actor.address.clone());
+        let key = credential.key().map(ToString::to_string);
+        Self { name: credential.as_str(), key, address, node: state.node_name(by.through) }
     }
 }
 

@@ -133,6 +133,13 @@ impl Cluster {
         self.core.wall_now(&self.view().state)
     }
 
+    /// The time of day of the cluster, by which something may end; never that of this host's clock. Absent before the first leader has said
+    /// the time.
+    #[must_use]
+    pub fn wall_of_cluster(&self, state: &State) -> Option<WallMs> {
+        self.core.wall_of_cluster(state)
+    }
+
     /// The time of day at a moment of this state, to be shown.
     #[must_use]
     pub fn wall_of(&self, state: &State, moment: Elapsed) -> WallMs {

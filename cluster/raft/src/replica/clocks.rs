@@ -90,6 +90,13 @@ impl Core {
         shown.unwrap_or_else(|| (self.options.clock.0)())
     }
 
+    /// The time of day of the cluster, by which something may end; never that of this host's clock. A node that has heard of no leader since its
+    /// start takes the newest moment that it has. Absent before the first leader has said the time.
+    pub fn wall_of_cluster(&self, state: &State) -> Option<WallMs> {
+        let shown = self.times().shown(state, Instant::now());
+        shown.or_else(|| state.wall(state.clock_ms()))
+    }
+
     /// The time of day at a moment, to be shown.
     pub fn wall_of(&self, state: &State, moment: Elapsed) -> WallMs {
         state.wall(moment).unwrap_or_else(|| {

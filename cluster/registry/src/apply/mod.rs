@@ -5,6 +5,7 @@ mod engines;
 mod failures;
 mod fate;
 mod found;
+mod keys;
 mod lacks;
 mod lost_hosts;
 mod nodes;
@@ -91,6 +92,8 @@ fn dispatch(state: &mut State, proposal: &Proposal) -> Reply {
         Command::SetPolicy(policy) => settings::first(state, policy, proposal.origin),
         Command::ChangeSettings(change) => settings::change(state, change, proposal),
         Command::SetAccess(access) => nodes::access(state, *access),
+        Command::CreateKey(new) => keys::create(state, new, proposal),
+        Command::RevokeKey { name } => keys::revoke(state, name),
         Command::Leads { node, term } => nodes::leads(state, *node, *term),
         Command::LeadWanted { node } => nodes::lead_wanted(state, *node),
         Command::Reserve(reserve) => reserve::reserve(state, reserve, proposal.op_id, proposal.origin),

@@ -2,11 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::records::key::KeyName;
+
 /// Longest address that is kept, in bytes: an IPv6 address with a zone.
 pub const ADDRESS_MAX: usize = 64;
 
 /// With what the caller showed that it may call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Credential {
     /// The API key of the cluster or of the node.
@@ -15,16 +17,27 @@ pub enum Credential {
     HostToken,
     /// Nothing, on a cluster where everybody may call.
     Nothing,
+    /// A key of this name, see [`crate::key::NamedKey`].
+    Named(KeyName),
 }
 
 impl Credential {
     /// For people.
     #[must_use]
-    pub fn as_str(self) -> &'static str {
+    pub fn as_str(&self) -> &'static str {
         match self {
-            Self::ApiKey => "API key",
+            Self::ApiKey | Self::Named(_) => "API key",
             Self::HostToken => "command line",
             Self::Nothing => "no key",
+        }
+    }
+
+    /// Which of the named keys it is, if it is one.
+    #[must_use]
+    pub fn key(&self) -> Option<&KeyName> {
+        match self {
+            Self::Named(name) => Some(name),
+            Self::ApiKey | Self::HostToken | Self::Nothing => None,
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::records::ids::NodeId;
 use crate::records::policy::Policy;
 use crate::records::settings::Changed;
 use crate::records::time::Elapsed;
-use crate::redacted::without_address;
+use crate::redacted::nameless;
 use crate::weight::{SETTINGS_MAX, Weigh};
 
 /// Newest changes that are kept.
@@ -52,7 +52,7 @@ impl SettingsLog {
     /// The log without the addresses of callers.
     pub(crate) fn without_callers(&self) -> Self {
         let changes = self.changes.iter().map(|change| {
-            let by = change.by.as_ref().map(without_address);
+            let by = change.by.as_ref().map(nameless);
             Arc::new(SettingsChange { by, ..(**change).clone() })
         });
         Self { changes: changes.collect(), ..self.clone() }

@@ -27,7 +27,7 @@ impl Elapsed {
 }
 
 /// A reading of a clock on the wall, milliseconds since the Unix epoch. For people alone: it may be wrong, stand still, and go
-/// back, so nothing is decided by it.
+/// back. So nothing is decided by it but the end of a key, which people give as a date.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct WallMs(pub u64);

@@ -16,9 +16,9 @@ use acefleet_registry::command::Taken;
 use acefleet_registry::state::Tables;
 use acefleet_registry::{Command, OpId, Proposal, Reply, State, apply};
 
-use crate::format::states::marked_state;
+use crate::format::states::{keys_state, marked_state};
 
-pub use samples::{name, proposal, samples};
+pub use samples::{create_key, name, proposal, samples};
 pub use states::{sample_state, settings_state, vpn_state};
 
 #[test]
@@ -29,6 +29,16 @@ fn a_snapshot_with_settings_is_pinned_and_readable() {
     let restored: State = rmp_serde::from_slice(&pinned[0]).unwrap();
     assert_eq!(restored, state);
     assert!(restored.indexes_are_true());
+}
+
+#[test]
+fn a_snapshot_with_keys_is_pinned_and_readable() {
+    let state = keys_state();
+    let bytes = rmp_serde::to_vec_named(&state).unwrap();
+    let pinned = golden("keys.hex", &[("keys".to_owned(), bytes)]);
+    let restored: State = rmp_serde::from_slice(&pinned[0]).unwrap();
+    assert_eq!(restored, state);
+    assert_eq!(restored.keys().count(), 2);
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -63,7 +73,7 @@ fn golden(file: &str, lines: &[(String, Vec<u8>)]) -> Vec<Vec<u8>> {
 fn every_command_is_pinned_and_readable() {
     let samples = samples();
     let names: BTreeSet<&str> = samples.iter().map(name).collect();
-    assert_eq!(names.len(), 34, "a kind of command has no sample");
+    assert_eq!(names.len(), 36, "a kind of command has no sample");
     let encode = |command: &Command| rmp_serde::to_vec_named(&proposal(command.clone())).unwrap();
     let lines: Vec<_> = samples.iter().map(|command| (name(command).to_owned(), encode(command))).collect();
     for (bytes, command) in golden("proposals.hex", &lines).iter().zip(samples) {

@@ -20,6 +20,7 @@ mod found;
 mod hand_outs;
 mod hostile;
 mod hosts;
+mod keys;
 mod lacks;
 mod leases;
 mod lost_hosts;

@@ -1606,6 +1606,11 @@ export interface components {
              */
             address?: string | null;
             /**
+             * @description Which of the named keys it was, if it was one.
+             * @example grafana
+             */
+            key?: string | null;
+            /**
              * @description What the caller showed: `API key`, `command line` (of the node's host), or `no key`, where none is needed.
              * @example API key
              */

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use acefleet_registry::breaker::BreakerKind;
 use acefleet_registry::cause::Cause;
-use acefleet_registry::command::{Adopt, ChangeSettings, InUse, Step, StopWhen};
+use acefleet_registry::command::{Adopt, ChangeSettings, CreateKey, InUse, Step, StopWhen};
 use acefleet_registry::end_reason::EndReason;
 use acefleet_registry::engine::{EngineSpec, Health, Ports};
 use acefleet_registry::health::HealthFault;
@@ -15,6 +15,7 @@ use acefleet_registry::settings::{Name, Value};
 use acefleet_registry::stream::StreamEnd;
 use acefleet_registry::{
     Access, Command, Elapsed, EngineId, KeyHash, Level, NodeId, NodeInfo, OpId, Policy, Proposal, Reserve,
+    Role,
 };
 
 use crate::format::states::vpn_status;
@@ -55,6 +56,8 @@ pub fn name(command: &Command) -> &'static str {
         Command::RaiseLevel(_) => "raise_level",
         Command::WallCorrected { .. } => "wall_corrected",
         Command::SetAccess(_) => "set_access",
+        Command::CreateKey(_) => "create_key",
+        Command::RevokeKey { .. } => "revoke_key",
         Command::Leads { .. } => "leads",
         Command::LeadWanted { .. } => "lead_wanted",
         Command::StreamSilence { .. } => "stream_silence",
@@ -64,6 +67,13 @@ pub fn name(command: &Command) -> &'static str {
 
 pub(super) fn image(name: &str) -> Lack {
     Lack::Image(name.to_owned())
+}
+
+/// A key that is told apart by its name, too.
+pub fn create_key(name: &str, role: Role, ttl_ms: Option<u64>) -> Command {
+    let mut hash = [0; 32];
+    hash.iter_mut().zip(name.bytes()).for_each(|(to, byte)| *to = byte);
+    Command::CreateKey(CreateKey { name: name.parse().unwrap(), role, hash: KeyHash(hash), ttl_ms })
 }
 
 fn end() -> StreamEnd {
@@ -179,6 +189,9 @@ pub fn samples() -> Vec<Command> {
             values: [(Name::MaxReplicas, Value::Count(21))].into(),
             reverts: Some(1),
         }),
+        create_key("acexy", Role::Proxy, None),
+        create_key("grafana", Role::Viewer, Some(2_592_000_000)),
+        Command::RevokeKey { name: "acexy".parse().unwrap() },
     ]
 }
 

@@ -4,12 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use acefleet_registry::cause::Cause;
 use acefleet_registry::command::{ChangeSettings, StopWhen};
+use acefleet_registry::node::Wanted;
 use acefleet_registry::settings::{Name, Value};
 use acefleet_registry::stream::StreamStart;
 use acefleet_registry::vpn::{PublicAddress, VpnHealth, VpnStatus};
-use acefleet_registry::{Command, Level, NodeId, Reply, Reserve, State};
+use acefleet_registry::{
+    Actor, Command, Credential, Elapsed, Level, NodeId, OpId, Proposal, Reply, Reserve, Role, State,
+};
 
-use crate::format::samples::{image, other_settings};
+use crate::format::samples::{create_key, image, other_settings};
 use crate::support::{World, behind_vpn, name_taken, playing, port_taken, stop};
 
 /// A state with something in every table.
@@ -47,6 +50,24 @@ pub fn settings_state() -> State {
     let values = BTreeMap::from([(Name::MaxReplicas, Value::Count(20))]);
     world.run(Command::ChangeSettings(ChangeSettings { expected: 2, values, reverts: Some(1) }));
     assert_eq!(world.state.settings().revision(), 3);
+    world.state
+}
+
+/// A cluster with keys, one of which ends, and a change by a caller with one.
+pub(super) fn keys_state() -> State {
+    let mut world = World::new(1, 10);
+    world.run(Command::RaiseLevel(Level::CURRENT));
+    world.run(Command::WallCorrected { from: Elapsed(0), offset_ms: 1_760_000_000_000 });
+    let mut write = |n: u64, credential: Credential, command: Command| {
+        let by = Some(Actor::new(credential, Some("192.0.2.7".to_owned())));
+        let (op_id, at_ms) = (OpId(8, n), world.now);
+        world.propose(&Proposal { op_id, at_ms, origin: NodeId(1), by, command });
+    };
+    write(1, Credential::ApiKey, create_key("ops", Role::Operator, None));
+    write(2, Credential::HostToken, create_key("grafana", Role::Viewer, Some(86_400_000)));
+    let availability = Wanted::Cordoned;
+    let by_name = Credential::Named("ops".parse().unwrap());
+    write(3, by_name, Command::NodeAvailability { node: NodeId(1), availability });
     world.state
 }
 

@@ -16,11 +16,13 @@ use acefleet_registry::settings::Name;
 use acefleet_registry::stream::{StreamEnd, StreamStart};
 use acefleet_registry::vpn::{VpnHealth, VpnInfo, VpnStatus};
 use acefleet_registry::{
-    Command, Elapsed, EngineId, Level, NodeId, NodeInfo, OpId, Policy, Proposal, Reserve,
+    Command, Elapsed, EngineId, Level, NodeId, NodeInfo, OpId, Policy, Proposal, Reserve, Role,
 };
 use proptest::collection::{btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
+
+use crate::format::create_key;
 
 use super::{BEGIN_MS, docker_id, failed, generic, gone, node_info, playing, started, stop, with_conf};
 
@@ -302,6 +304,9 @@ pub fn command() -> impl Strategy<Value = Command> {
         4 => (node_id(), btree_set(in_use(), 0..4), btree_set(1..30u64, 0..3))
             .prop_map(|(node, found, unviewed)| Command::StreamsSeen { node, found, unviewed }),
         1 => breaker().prop_map(Command::ResetBreaker),
+        1 => (0..4u8, option::of(1..100_000u64))
+            .prop_map(|(n, ttl_ms)| create_key(&format!("key-{n}"), Role::Viewer, ttl_ms)),
+        1 => (0..4u8).prop_map(|n| Command::RevokeKey { name: format!("key-{n}").parse().unwrap() }),
         2 => (node_id(), availability())
             .prop_map(|(node, availability)| Command::NodeAvailability { node, availability }),
         1 => node_id().prop_map(|node| Command::NodeRemoved { node }),
