@@ -10,6 +10,7 @@ use serde::Deserialize;
 use super::ask::{self, Call};
 use super::exit_code::{CONFIGURATION, INTERNAL};
 use super::failed::{Failed, finish};
+use super::named_keys::{self, Keys};
 use super::output;
 
 /// Path of the calls that check the key and make a new one.
@@ -22,14 +23,25 @@ struct State {
 }
 
 #[derive(Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Key {
+    #[command(subcommand)]
+    named: Option<Keys>,
     /// Make a new key, through the node that runs here, and show it. The old one is invalid at once, on all nodes.
     #[arg(long)]
     new: bool,
 }
 
+/// Runs one of the commands.
+pub fn run(file: Option<&Path>, args: &Key) -> u8 {
+    match &args.named {
+        Some(named) => named_keys::run(file, named),
+        None => key(file, args),
+    }
+}
+
 /// Prints the key alone on standard output; everything else goes to standard error.
-pub fn key(file: Option<&Path>, args: &Key) -> u8 {
+fn key(file: Option<&Path>, args: &Key) -> u8 {
     let config = match load(file) {
         Ok(loaded) => loaded.config,
         Err(errors) => return output::refuse(&errors.problems),

@@ -7,7 +7,7 @@
 //! - [`config`]: the commands `config check` and `config show`
 //! - [`debug`]: the `debug` commands
 //! - [`healthcheck`]: the `healthcheck` command
-//! - [`key`]: the `key` command
+//! - [`key`]: the `key` command; [`named_keys`]: those below it
 //! - [`maintenance`]: the `maintenance` commands; [`patience`]: commands that wait
 //! - [`manual`]: the `man` command
 //! - [`members`]: commands that ask a node about the members and change them
@@ -41,6 +41,7 @@ mod members;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod named_commands_tests;
+mod named_keys;
 mod new_file;
 mod output;
 mod patience;
@@ -154,7 +155,7 @@ enum Command {
     Adopt(members::Adopt),
     /// Remove the node that answers from the cluster for good.
     Leave(members::Leave),
-    /// Show the key of the API, on the host whose node made it.
+    /// Show the key of the API, on the host whose node made it; or make, list and revoke named keys.
     ///
     /// A new cluster without API_KEY and ACEFLEET_OPEN makes a key on the node that forms it. Only the user of that node can read it
     /// there; the other nodes know its hash.
@@ -241,7 +242,7 @@ pub fn main() -> ExitCode {
         Command::Remove(args) => members::remove(file, &args),
         Command::Adopt(args) => members::adopt(file, &args),
         Command::Leave(args) => members::leave(file, &args),
-        Command::Key(args) => key::key(file, &args),
+        Command::Key(args) => key::run(file, &args),
         Command::Secret => secret::secret(file),
         Command::Settings(command) => settings::settings(file, &command),
         Command::Config(ConfigCommand::Check) => config::check(file),

@@ -42,6 +42,8 @@ enum Reason {
 #[derive(Deserialize)]
 struct By {
     name: Words,
+    /// Which of the named keys.
+    key: Option<Words>,
     address: Option<Words>,
 }
 
@@ -82,7 +84,8 @@ impl Details {
 
 impl Display for By {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Self { name, address } = self;
+        let Self { name, key, address } = self;
+        let name = key.as_ref().map_or_else(|| name.to_string(), |key| format!("{name} {key}"));
         match address {
             Some(address) => write!(f, "{name} from {address}"),
             None => write!(f, "{name}"),
@@ -104,6 +107,10 @@ mod tests {
         for (details, expected) in [
             (json!({"node": "a"}), None),
             (json!({"reason": "asked", "asked_by": by}), Some("API key from 10.0.0.9 asked for it")),
+            (
+                json!({"reason": "asked", "asked_by": {"name": "API key", "key": "ops", "address": "10.0.0.9"}}),
+                Some("API key ops from 10.0.0.9 asked for it"),
+            ),
             (json!({"reason": "asked"}), Some("it was asked to")),
             (json!({"reason": "leader_stopped"}), Some("the leader before is being stopped")),
             (json!({"reason": "leader_drained"}), Some("the leader before drains")),
