@@ -24,6 +24,11 @@ fn random(prefix: &str) -> Secret {
     Secret(format!("{prefix}_{one}{}", &two[..16]))
 }
 
+/// A key that nobody has had before.
+pub(crate) fn fresh_key() -> Secret {
+    random("acefleet")
+}
+
 /// Makes the key of a cluster that this node forms, or returns the one that it made before. Blocks.
 ///
 /// # Errors
@@ -33,7 +38,7 @@ pub fn make_key(data_dir: &Path) -> io::Result<KeyHash> {
     let key = match read(&path)? {
         Some(key) => key,
         None => {
-            let key = random("acefleet");
+            let key = fresh_key();
             store(&path, &key)?;
             key
         }
@@ -85,7 +90,7 @@ pub(crate) fn new_key(dir: &Path, in_force: Option<Access>) -> io::Result<NewKey
         }
         keep_new_key(dir)?;
     }
-    let key = random("acefleet");
+    let key = fresh_key();
     store(&dir.join(NEW_KEY), &key)?;
     Ok(NewKey { hash: hash(key.0.as_bytes()), fresh: true })
 }

@@ -9,6 +9,6 @@ mod files;
 mod rule;
 
 pub use announce::announce;
-pub(crate) use files::{NewKey, drop_new_key, keep_new_key, new_key};
+pub(crate) use files::{NewKey, drop_new_key, fresh_key, keep_new_key, new_key};
 pub use files::{keys_here, make_key, make_token, token_here};
 pub use rule::{hash, of_settings};

@@ -14,7 +14,7 @@ use super::reader::Reader;
 use super::report::{Findings, Shown};
 use super::sources::Sources;
 use super::table::SETTINGS;
-use super::values::{BackupPlan, Config, LogFormat, Secret, Variant};
+use super::values::{BackupPlan, Config, LogFormat, Reads, Secret, Variant};
 use super::{capability, check, docker, vpn};
 
 /// The configuration unless a value without a default is missing, all settings for `config show`, and the findings.
@@ -64,6 +64,7 @@ fn read(r: &mut Reader) -> Option<Config> {
         api_key: r.key("API_KEY").map(Secret),
         trusted_proxies: r.optional_text("ACEFLEET_TRUSTED_PROXIES", parse::networks).unwrap_or_default(),
         open: r.flag("ACEFLEET_OPEN"),
+        reads: if r.word("ACEFLEET_READS") == 1 { Reads::Key } else { Reads::Open },
         allowed_hosts: r.optional_text("ACEFLEET_ALLOWED_HOSTS", parse::hosts).unwrap_or_default(),
         docker_host: docker_host.clone(),
         docker_certs: docker_certs(r, docker_host.as_deref()),

@@ -8,7 +8,7 @@ use acefleet_registry::rules::settings::contradictions;
 
 use super::parse::split;
 use super::reader::Reader;
-use super::values::{Config, Variant};
+use super::values::{Config, Reads, Variant};
 
 /// Notes every contradiction, except of settings that have a problem of their own.
 pub fn check(config: &Config, r: &mut Reader) {
@@ -296,6 +296,10 @@ fn remarks(config: &Config, r: &mut Reader) {
             r.findings.warning("API_KEY", line);
         }
         _ => {}
+    }
+    if config.open && config.reads == Reads::Key && r.sound(&["ACEFLEET_OPEN", "ACEFLEET_READS"]) {
+        let line = format!("{} has no effect beside {}", r.quote("ACEFLEET_READS"), r.quote("ACEFLEET_OPEN"));
+        r.findings.warning("ACEFLEET_READS", line);
     }
     if config.target_image.is_some() && config.variant != Variant::Krinkuto11Amd64 {
         let line = format!("{} has no effect beside {}", r.quote("ENGINE_VARIANT"), r.quote("TARGET_IMAGE"));

@@ -47,7 +47,9 @@ pub use label_pattern::LabelPattern;
 pub use layer::Source;
 pub use report::{ConfigErrors, Finding, Shown};
 pub use sources::{Host, Sources};
-pub use values::{BackupPlace, BackupPlan, Config, ControlAuth, LogFormat, Secret, Variant, VpnConfig};
+pub use values::{
+    BackupPlace, BackupPlan, Config, ControlAuth, LogFormat, Reads, Secret, Variant, VpnConfig,
+};
 
 /// Settings that passed every check.
 #[derive(Clone, Debug)]

@@ -8,6 +8,8 @@ use super::setting::{Kind, Section, Setting};
 pub const VARIANTS: &[&str] = &["krinkuto11-amd64", "jopsis-amd64", "jopsis-arm32", "jopsis-arm64"];
 /// Words of `VPN_MODE`.
 pub const VPN_MODES: &[&str] = &["single", "redundant"];
+/// Words of `ACEFLEET_READS`.
+pub const READS: &[&str] = &["open", "key"];
 /// Words of `ACEFLEET_LOG_FORMAT`.
 pub const LOG_FORMATS: &[&str] = &["text", "json"];
 
@@ -108,6 +110,10 @@ pub const SETTINGS: &[Setting] = &[
     Setting::new(
         "ACEFLEET_OPEN", Section::Api, Kind::Flag, "false", "true",
         "Nobody needs a key. A new cluster with it is open on all nodes. The same on all nodes, without `API_KEY`.",
+    ),
+    Setting::new(
+        "ACEFLEET_READS", Section::Api, Kind::OneOf(READS), "open", "key",
+        "Who may read: everybody (`open`), or callers with a key alone (`key`). Probes, `/orchestrator/status`, which Acexy polls without a key, and the files of the panel stay open. The same on all nodes.",
     ),
     Setting::new(
         "ACEFLEET_ALLOWED_HOSTS", Section::Api, Kind::Hosts, "", "acefleet.example.org,panel.example.org",

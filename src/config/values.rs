@@ -36,6 +36,15 @@ pub enum LogFormat {
     Json,
 }
 
+/// Who may read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reads {
+    /// Everybody.
+    Open,
+    /// Callers with a key. Probes and the status stay open.
+    Key,
+}
+
 /// A text that never appears in logs or in `config show`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(pub String);
@@ -87,6 +96,8 @@ pub struct Config {
     pub api_key: Option<Secret>,
     /// `ACEFLEET_OPEN`: nobody needs a key.
     pub open: bool,
+    /// `ACEFLEET_READS`: who may read.
+    pub reads: Reads,
     /// `ACEFLEET_ALLOWED_HOSTS`: names by which an open node may be called.
     pub allowed_hosts: Vec<String>,
     /// `ACEFLEET_TRUSTED_PROXIES`: whose connections may be idle in any number.

@@ -14,6 +14,7 @@ use crate::http::counters::Counters;
 use crate::http::feed::hub::Feed;
 use crate::http::request::auth::Guard;
 use crate::http::request::body::Bodies;
+use crate::http::request::refusals::Refusals;
 
 /// How long a value of this node's age is used.
 const AGE_GOOD_FOR: Duration = Duration::from_millis(100);
@@ -30,6 +31,7 @@ pub(crate) struct App {
 struct Inner {
     fleet: Fleet,
     key: Guard,
+    refusals: Refusals,
     bodies: Bodies,
     rendered: Rendered,
     counters: Counters,
@@ -45,7 +47,8 @@ impl App {
         let counters = Counters::new(fleet.view().state.events());
         let (bodies, rendered, feed, age) = Default::default();
         let followers = Arc::new(Semaphore::new(FOLLOWERS_MAX));
-        let inner = Inner { fleet, key, bodies, rendered, counters, feed, age, followers };
+        let refusals = Refusals::new(counters.registry());
+        let inner = Inner { fleet, key, refusals, bodies, rendered, counters, feed, age, followers };
         Self { inner: Arc::new(inner) }
     }
 
@@ -55,6 +58,10 @@ impl App {
 
     pub fn key(&self) -> &Guard {
         &self.inner.key
+    }
+
+    pub fn refusals(&self) -> &Refusals {
+        &self.inner.refusals
     }
 
     pub fn bodies(&self) -> &Bodies {

@@ -38,7 +38,10 @@ pub(crate) struct Hits {
     took: Histogram,
 }
 
-fn register<C: Collector + Clone + 'static>(registry: &Registry, made: prometheus::Result<C>) -> C {
+pub(crate) fn register<C: Collector + Clone + 'static>(
+    registry: &Registry,
+    made: prometheus::Result<C>,
+) -> C {
     let collector = made.expect("names and labels are constants of this file, and a test makes all of them");
     let registered = registry.register(Box::new(collector.clone()));
     registered.expect("names are constants of this file, each its own, and a test registers all of them");
@@ -47,6 +50,13 @@ fn register<C: Collector + Clone + 'static>(registry: &Registry, made: prometheu
 
 fn newest(events: &EventLog) -> u64 {
     events.iter().next_back().map_or(0, |event| event.id)
+}
+
+impl Hits {
+    /// The route.
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
 }
 
 impl Counters {
@@ -116,6 +126,11 @@ impl Counters {
             made.refusals.with_label_values(&[code.as_str()]);
         }
         made
+    }
+
+    /// Where further counters of this process are kept.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
     }
 
     /// A request was answered. `endpoint` is a route, not a path.

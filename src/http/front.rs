@@ -28,8 +28,9 @@ use crate::http::app::App;
 use crate::http::connections::stall::Wanted;
 use crate::http::observe::{self, Endpoint, Seen};
 use crate::http::request::call::Arrival;
-use crate::http::request::{doubled, path, visitors};
-use crate::http::routes;
+use crate::http::request::refusals::Reason;
+use crate::http::request::{doubled, origin, path, visitors};
+use crate::http::{roles, routes};
 
 /// A rendered answer, or the body of a handler.
 pub(crate) type AnswerBody = Either<Full<Bytes>, Body>;
@@ -88,7 +89,15 @@ impl Api {
         if !app.key().is_open() {
             return None;
         }
-        visitors::refused(app.fleet().config(), &app.fleet().view().state, request.uri(), request.headers())
+        let problem = visitors::refused(
+            app.fleet().config(),
+            &app.fleet().view().state,
+            request.uri(),
+            request.headers(),
+        )?;
+        let from = origin::address_of(request.extensions(), request.headers(), app);
+        app.refusals().note(Reason::ForeignPage, from, "", None);
+        Some(problem)
     }
 
     fn turn_away(&self, seen: &Seen, path: &str, problem: Problem) -> Response<Body> {
@@ -132,7 +141,10 @@ impl Api {
         if page.wants_packing(request.headers()) {
             return None;
         }
-        if page.by_key && app.key().check(request.headers()).is_ok() {
+        // The router says why.
+        let needs = roles::needs(&Method::GET, page.hits.endpoint())?;
+        app.key().let_in(needs, request.headers()).ok()?;
+        if page.by_key && app.key().who(request.headers()).is_ok() {
             return None;
         }
         let is_of_now = |moment| moment == Moment::at(app.fleet().wall_now());

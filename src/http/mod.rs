@@ -8,12 +8,12 @@
 //! - [`provision`] has `/provision`, `/scale`, `/gc`
 //! - [`vpn`] has `/vpn`
 //! - [`cluster`] has `/cluster` with its members, and the key of the cluster
-//! - [`settings`] has `/settings`
+//! - [`settings`] has `/settings`; [`keys`] has `/keys`
 //! - [`status`] has `/orchestrator/status` and `plan`, `/health`, `/livez`, `/readyz`, `/series`, `/metrics`, `/widget`
 //! - [`docs`] has `/`, `/docs`, `/openapi.json`; [`panel`] has `/panel`
 //!
 //! The way of a request: [`connections`] → [`front`] → [`routes`] → a resource, which reads it with [`request`] and
-//! answers with [`answer`]. All handlers share [`app`] and [`counters`]; [`observe`] logs, counts and
+//! answers with [`answer`]. [`roles`] says who may make it. All handlers share [`app`] and [`counters`]; [`observe`] logs, counts and
 //! catches panics.
 
 mod answer;
@@ -26,10 +26,12 @@ mod engines;
 mod events;
 mod feed;
 mod front;
+mod keys;
 mod observe;
 mod panel;
 mod provision;
 mod request;
+mod roles;
 mod routes;
 mod settings;
 mod status;

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use axum::Router;
-use axum::middleware::from_fn;
+use axum::middleware::{from_fn, from_fn_with_state};
 use bytes::Bytes;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -11,9 +11,9 @@ use utoipa_axum::routes;
 use crate::http::answer::problem::Problem;
 use crate::http::app::App;
 use crate::http::docs::openapi;
-use crate::http::request::call;
+use crate::http::request::{auth, call};
 use crate::http::{
-    cluster, docs, engines, events, feed, observe, panel, provision, settings, status, streams, vpn,
+    cluster, docs, engines, events, feed, keys, observe, panel, provision, settings, status, streams, vpn,
 };
 
 static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| openapi_json().into());
@@ -81,6 +81,8 @@ fn prompt() -> OpenApiRouter<App> {
         .routes(routes!(settings::revert))
         .routes(routes!(cluster::get))
         .routes(routes!(cluster::key::check, cluster::key::renew))
+        .routes(routes!(keys::list, keys::create))
+        .routes(routes!(keys::revoke))
         .routes(routes!(cluster::nodes::cordon))
         .routes(routes!(cluster::nodes::uncordon))
         .routes(routes!(cluster::nodes::drain))
@@ -91,8 +93,11 @@ fn prompt() -> OpenApiRouter<App> {
 
 /// All routes, for canonical paths.
 pub(crate) fn routes(app: App) -> Router {
-    let (routed, _) = operations().merge(docs::routes(document)).split_for_parts();
-    routed
+    let (guarded, _) = operations().split_for_parts();
+    let (described, _) = docs::routes(document).split_for_parts();
+    guarded
+        .route_layer(from_fn_with_state(app.clone(), auth::let_in))
+        .merge(described)
         .merge(panel::routes(&app))
         .route_layer(from_fn(observe::name_endpoint))
         .fallback(|| async { Problem::not_found() })

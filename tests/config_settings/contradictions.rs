@@ -166,6 +166,9 @@ fn weak_keys_and_settings_without_effect_are_warned_of() {
     let open = ("ACEFLEET_OPEN", "true");
     assert_eq!(warnings(&[open], "ACEFLEET_OPEN").len(), 1);
     assert_eq!(warnings(&[open, ("ACEFLEET_HTTP_BIND", "127.0.0.1")], "ACEFLEET_OPEN"), Vec::<String>::new());
+    let reads = ("ACEFLEET_READS", "key");
+    assert_eq!(warnings(&[open, reads], "ACEFLEET_READS").len(), 1);
+    assert_eq!(warnings(&[reads], "ACEFLEET_READS"), Vec::<String>::new());
     assert!(refused(&[open, ("API_KEY", "0123456789abcdef")]).contains("contradict each other"));
     assert_eq!(warnings(&[("API_KEY", "k3y")], "API_KEY").len(), 1);
     assert_eq!(warnings(&[("API_KEY", "0123456789abcdef")], "API_KEY"), Vec::<String>::new());

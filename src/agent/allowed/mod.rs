@@ -182,3 +182,9 @@ pub fn faults(spec: &EngineSpec, config: &Config, policy: &Policy) -> Vec<NotAll
 #[cfg(test)]
 #[path = "allowed_tests.rs"]
 mod tests;
+
+/// Whether the image that a caller named is allowed only because every image is.
+#[must_use]
+pub fn is_free(spec: &EngineSpec, config: &Config) -> bool {
+    image::is_free(spec, config)
+}

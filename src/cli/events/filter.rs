@@ -1,21 +1,27 @@
 //! Which events are wanted: what a node is asked for, and the same of events that come later.
 
 use acefleet_registry::container_id::stands_for;
+use acefleet_registry::end_reason::EndReason;
 use acefleet_registry::event::EventType;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use strum::VariantNames;
 
 use crate::cli::failed::name;
 use crate::cli::since::since;
+
+/// What is asked for instead of a category.
+const AUDIT: &str = "audit";
 
 #[derive(Args, Clone)]
 pub struct Filter {
     /// Only of this type.
     #[arg(long = "type", value_name = "TYPE", value_parser = PossibleValuesParser::new(EventType::VARIANTS.iter().copied()))]
     event_type: Option<String>,
-    /// Only those with this word for what happened, as `-o json` shows it: created, deleted, cordoned, …
+    /// Only those with this word for what happened, as `-o json` shows it: created, deleted, cordoned, …; or `audit`: what somebody did
+    /// from outside.
     #[arg(long, value_name = "WORD")]
     category: Option<String>,
     /// Only what happened on this node.
@@ -45,8 +51,19 @@ pub(super) struct Subject {
     event_type: String,
     category: String,
     details: Details,
+    message: String,
+    by: Option<IgnoredAny>,
     container_id: Option<String>,
     stream_id: Option<String>,
+}
+
+impl Subject {
+    /// As nodes see it, too: `acefleet_registry::event::Event::is_audited`.
+    fn is_audited(&self) -> bool {
+        let is_report = self.event_type == <&str>::from(EventType::Stream)
+            && !self.message.ends_with(&format!("({})", EndReason::StoppedByApi));
+        self.by.is_some() && !is_report
+    }
 }
 
 #[derive(Deserialize)]
@@ -83,7 +100,10 @@ impl Filter {
         let is_engine =
             |wanted: &String| event.container_id.as_deref().is_some_and(|id| stands_for(wanted, id));
         is(&self.event_type, Some(&event.event_type))
-            && is(&self.category, Some(&event.category))
+            && self.category.as_deref().is_none_or(|wanted| match wanted {
+                AUDIT => event.is_audited(),
+                wanted => event.category == wanted,
+            })
             && is(&self.node, event.details.node.as_deref())
             && self.engine.as_ref().is_none_or(is_engine)
             && is(&self.stream, event.stream_id.as_deref())

@@ -191,7 +191,7 @@ impl Snapshot {
 
     /// Whether the caller has the key, or none is needed.
     pub fn has_key(&self, app: &App) -> bool {
-        app.key().check(&self.asked).is_ok()
+        app.key().who(&self.asked).is_ok()
     }
 
     /// Sends an answer and stores it for other requests to the same state. These may have no key, so nothing secret may be in it, unless

@@ -1,15 +1,18 @@
 //! The parts of the OpenAPI document that all operations have in common.
 
+use axum::http::Method;
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, OpenApi as Document, PathItem, Ref, RefOr, Response, ResponseBuilder};
 use utoipa::{IntoParams, Modify, OpenApi, ToSchema};
 
+use crate::config::Reads;
 use crate::http::events::log::EventEntry;
 use crate::http::feed::figures::{EngineFigures, Figures, NodeFigures, StreamFigures};
 use crate::http::feed::hello::Hello;
 use crate::http::feed::objects::{FeedChange, FeedSnapshot};
 use crate::http::feed::socket::EnginesMessage;
+use crate::http::roles::{self, Needs};
 
 /// Words of `consistency`.
 #[derive(ToSchema)]
@@ -38,9 +41,12 @@ struct Security;
 impl Modify for Security {
     fn modify(&self, document: &mut Document) {
         let components = document.components.get_or_insert_default();
-        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("`API_KEY`")).build();
+        let bearer = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .description(Some("`API_KEY`, or a named key"))
+            .build();
         components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
-        let header = ApiKeyValue::with_description("X-API-Key", "`API_KEY`");
+        let header = ApiKeyValue::with_description("X-API-Key", "`API_KEY`, or a named key");
         components.add_security_scheme("api_key", SecurityScheme::ApiKey(ApiKey::Header(header)));
     }
 }
@@ -65,6 +71,7 @@ impl Modify for Security {
         (name = "health", description = "For load balancers and supervisors"),
         (name = "cluster", description = "Members"),
         (name = "settings", description = "Settings of the cluster"),
+        (name = "keys", description = "Named keys of the API"),
     )
 )]
 struct Common;
@@ -76,13 +83,18 @@ pub(crate) fn common() -> Document {
 
 /// Adds the common answers to all operations.
 pub(crate) fn completed(mut document: Document) -> Document {
-    document.paths.paths.values_mut().flat_map(operations).for_each(complete);
+    for (path, item) in &mut document.paths.paths {
+        for (method, operation) in operations(item) {
+            complete(operation, roles::needs(&method, path));
+        }
+    }
     document
 }
 
-fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
-    let PathItem { get, put, post, delete, options, head, patch, trace, .. } = item;
-    [get, put, post, delete, options, head, patch, trace].into_iter().flatten()
+fn operations(item: &mut PathItem) -> impl Iterator<Item = (Method, &mut Operation)> {
+    let PathItem { get, post, delete, patch, .. } = item;
+    let all = [(Method::GET, get), (Method::POST, post), (Method::DELETE, delete), (Method::PATCH, patch)];
+    all.into_iter().filter_map(|(method, operation)| Some((method, operation.as_mut()?)))
 }
 
 fn answer(description: &str, kind: &str, schema: &str) -> Response {
@@ -92,7 +104,7 @@ fn answer(description: &str, kind: &str, schema: &str) -> Response {
 }
 
 /// Adds the common answers of an operation, unless it describes them itself, and marks open operations.
-fn complete(operation: &mut Operation) {
+fn complete(operation: &mut Operation, needs: Option<Needs>) {
     const JSON: &str = "application/json";
     let protected = !operation.security.get_or_insert_default().is_empty();
     let named = |name: &str| {
@@ -101,6 +113,11 @@ fn complete(operation: &mut Operation) {
             .iter()
             .flatten()
             .any(|parameter| matches!(parameter, RefOr::T(parameter) if parameter.name == name))
+    };
+    let is_read = !protected && needs.is_some_and(|needs| needs.a_key(Reads::Key));
+    let role = match needs.and_then(Needs::role) {
+        Some(role) => format!("Wrong key, or one without the role {role}"),
+        None => "Wrong key".to_owned(),
     };
     let (has_body, has_freshness) = (operation.request_body.is_some(), named("consistency"));
     let bug =
@@ -118,8 +135,13 @@ fn complete(operation: &mut Operation) {
                 "DetailBody",
             ),
         ),
-        (protected, "401", answer("No key", JSON, "DetailBody")),
-        (protected, "403", answer("Wrong key", JSON, "DetailBody")),
+        (protected, "401", answer("No key, or one that has ended", JSON, "DetailBody")),
+        (protected, "403", answer(&role, JSON, "DetailBody")),
+        (
+            is_read,
+            "401",
+            answer("`ACEFLEET_READS=key`, and no key, or one that has ended", JSON, "DetailBody"),
+        ),
         (true, "403", answer("The node is open, and Origin or Host is not its own", JSON, "DetailBody")),
         (has_body, "408", answer("The body took too long", JSON, "DetailBody")),
         (has_body, "413", answer("Body larger than 1 MiB", JSON, "DetailBody")),

@@ -22,6 +22,9 @@ const PAGE: u64 = 100;
 /// Largest limit of a caller.
 const PAGE_MAX: u64 = 1_000;
 
+/// What is asked for instead of a category: all that somebody did from outside.
+const AUDIT: &str = "audit";
+
 /// Something that happened.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct EventEntry {
@@ -164,7 +167,10 @@ impl Wanted {
             |wanted: &String| event.container_id.as_deref().is_some_and(|id| stands_for(wanted, id));
         let is_node = |name: &String| event.node.is_some_and(|id| snapshot.view.state.node_name(id) == *name);
         self.event_type.is_none_or(|wanted| event.event_type == wanted)
-            && self.category.as_ref().is_none_or(|wanted| event.category == *wanted)
+            && self.category.as_deref().is_none_or(|wanted| match wanted {
+                AUDIT => event.is_audited(),
+                wanted => event.category == wanted,
+            })
             && self.container_id.as_ref().is_none_or(is_container)
             && self.stream_id.as_deref().is_none_or(|wanted| event.stream_id.as_deref() == Some(wanted))
             && self.node.as_ref().is_none_or(is_node)
@@ -185,7 +191,7 @@ impl Wanted {
         ("limit" = Option<u64>, Query, minimum = 1, maximum = 1_000, description = "Longest list; 100 if it is not given"),
         ("offset" = Option<u64>, Query, minimum = 0, description = "So many of the newest are left out"),
         ("event_type" = Option<String>, Query, description = "`engine`, `stream`, `vpn`, `health` or `system`"),
-        ("category" = Option<String>, Query, description = "Word for what happened"),
+        ("category" = Option<String>, Query, description = "Word for what happened; `audit`: all that somebody did from outside, but no reports of proxies"),
         ("container_id" = Option<String>, Query, description = "Docker id of an engine, or its first 12 characters and more"),
         ("stream_id" = Option<String>, Query, description = "Id of a stream"),
         ("node" = Option<String>, Query, description = "Name of a node: what happened on its host"),

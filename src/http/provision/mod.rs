@@ -5,15 +5,16 @@ pub(crate) mod scale;
 
 use std::time::Instant;
 
-use acefleet_registry::NodeId;
 use acefleet_registry::breaker::BreakerState;
 use acefleet_registry::engine::{EngineSpec, Phase};
+use acefleet_registry::{NodeId, Role};
 use axum::extract::State;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::agent::allowed;
 use crate::fleet::provision::Provisioned;
 use crate::fleet::{Blocked, Code, FleetError};
 use crate::http::answer::code::BlockedKind;
@@ -87,6 +88,7 @@ pub(crate) async fn acestream(State(app): State<App>, call: JsonCall) -> Result<
         let view = app.fleet().view();
         body::engine(body, (app.fleet().config(), view.state.policy()), member)
     })?;
+    free_images_need_more(&app, &call.caller, &spec)?;
     let deadline = call.caller.arrival.provision_deadline();
     let Provisioned { engine, revision } =
         start(&app, &call.caller, spec, node, deadline, "acestream").await?;
@@ -122,6 +124,7 @@ pub(crate) async fn generic(State(app): State<App>, call: JsonCall) -> Result<Re
         let view = app.fleet().view();
         body::generic(body, (app.fleet().config(), view.state.policy()))
     })?;
+    free_images_need_more(&app, &call.caller, &spec)?;
     let deadline = call.caller.arrival.provision_deadline();
     let Provisioned { engine, revision } = start(&app, &call.caller, spec, None, deadline, "generic").await?;
     let body = StartResponse {
@@ -129,6 +132,14 @@ pub(crate) async fn generic(State(app): State<App>, call: JsonCall) -> Result<Re
         container_name: engine.container_name.clone(),
     };
     Ok(with_headers(&app, written(revision, &body)))
+}
+
+/// Where `*` allows every image, keys of programs still start those alone that are allowed by name.
+fn free_images_need_more(app: &App, caller: &Caller, spec: &EngineSpec) -> Result<(), Problem> {
+    match allowed::is_free(spec, app.fleet().config()) {
+        true => caller.may(app, Role::Admin, "the image is allowed by * alone"),
+        false => Ok(()),
+    }
 }
 
 async fn start(

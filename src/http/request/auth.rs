@@ -1,18 +1,124 @@
-//! Who may make calls that change something, with `Authorization: Bearer <key>` or `X-API-Key: <key>`. The settings of the node come
-//! first, then the rule of the cluster. The token of this host is always valid.
+//! Who calls, with `Authorization: Bearer <key>` or `X-API-Key: <key>`, and whether they may. The settings of the node come first, then the
+//! rule of the cluster and its named keys. The token of this host is always valid. What an operation needs is in [`crate::http::roles`].
 
 use acefleet_raft::View;
-use acefleet_registry::{Access, Credential, KeyHash};
+use acefleet_registry::{Access, Credential, KeyHash, KeyName, NamedKey, Role, State as Registry, WallMs};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
 use subtle::ConstantTimeEq;
 
 use crate::access;
-use crate::config::Secret;
+use crate::config::{Reads, Secret};
 use crate::fleet::Fleet;
 use crate::http::answer::problem::Problem;
+use crate::http::answer::time::zulu;
+use crate::http::app::App;
+use crate::http::request::origin;
+use crate::http::request::refusals::Reason;
+use crate::http::roles::{self, Needs};
 
 const API_KEY_HEADER: &str = "x-api-key";
+
+/// A caller that is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Known {
+    /// What it showed.
+    pub credential: Credential,
+    /// What it may do.
+    pub role: Role,
+}
+
+impl Known {
+    fn admin(credential: Credential) -> Self {
+        Self { credential, role: Role::Admin }
+    }
+
+    /// Whether it may do what needs this role.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn may(&self, needed: Role) -> Result<(), Refused> {
+        match self.role.includes(needed) {
+            true => Ok(()),
+            false => Err(Refused::Role { needed, has: self.role, key: self.credential.key().cloned() }),
+        }
+    }
+}
+
+/// Why a caller is not let in.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Refused {
+    /// Nobody knows yet who may call: the cluster has not formed, or this node has nothing of its log.
+    #[error("the cluster has not formed yet, or this node has nothing of its log")]
+    NotFormed,
+    /// It shows no key.
+    #[error("missing bearer token")]
+    NoKey,
+    /// Nobody has this key.
+    #[error("invalid token")]
+    WrongKey,
+    /// The key has ended.
+    #[error("the key {key} ended at {}: ask for a new one", zulu(*at))]
+    Ended {
+        /// Its name.
+        key: KeyName,
+        /// When.
+        at: WallMs,
+    },
+    /// The key is good for something else.
+    #[error("this needs a key with the role {needed}, and {} has the role {has}", called(key.as_ref()))]
+    Role {
+        /// What would be needed.
+        needed: Role,
+        /// What it has.
+        has: Role,
+        /// Its name; keys without one may do everything.
+        key: Option<KeyName>,
+    },
+}
+
+impl Refused {
+    /// As what it is counted; none of what is not the caller's doing.
+    pub fn reason(&self) -> Option<Reason> {
+        match self {
+            Self::NotFormed => None,
+            Self::NoKey => Some(Reason::NoKey),
+            Self::WrongKey => Some(Reason::WrongKey),
+            Self::Ended { .. } => Some(Reason::EndedKey),
+            Self::Role { .. } => Some(Reason::Role),
+        }
+    }
+
+    /// Name of the key that was shown, if it is known.
+    pub fn key(&self) -> Option<&KeyName> {
+        match self {
+            Self::NotFormed | Self::NoKey | Self::WrongKey => None,
+            Self::Ended { key, .. } => Some(key),
+            Self::Role { key, .. } => key.as_ref(),
+        }
+    }
+}
+
+impl From<Refused> for Problem {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::NotFormed => Self::not_formed(),
+            Refused::NoKey | Refused::Ended { .. } => {
+                Self::text(StatusCode::UNAUTHORIZED, &refused.to_string())
+            }
+            Refused::WrongKey | Refused::Role { .. } => {
+                Self::text(StatusCode::FORBIDDEN, &refused.to_string())
+            }
+        }
+    }
+}
+
+fn called(key: Option<&KeyName>) -> String {
+    key.map_or_else(|| "the key".to_owned(), |key| format!("the key {key}"))
+}
 
 /// The rule on this node. It compares hashes of keys, so that timing reveals nothing about a key.
 pub(crate) struct Door {
@@ -20,7 +126,7 @@ pub(crate) struct Door {
     token: Option<KeyHash>,
 }
 
-/// Who may call now.
+/// Who may call now, beside callers with named keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rule {
     /// Everybody.
@@ -42,8 +148,7 @@ impl Door {
         match self.own.or(view.state.access()) {
             Some(Access::Open) => Rule::Open,
             Some(Access::Key(hash)) => Rule::Key(hash),
-            // The first entry of every log lists the members, so nothing is applied yet.
-            None if view.applied_index == 0 => Rule::Unknown,
+            None if is_blank(view) => Rule::Unknown,
             // The cluster was formed by a version without this rule.
             None => Rule::Open,
         }
@@ -51,33 +156,50 @@ impl Door {
 
     /// Whether the caller has the token of this host.
     pub fn is_local(&self, headers: &HeaderMap) -> bool {
-        self.token.is_some_and(|token| shown(headers).any(|key| is(key, token)))
+        self.token.is_some_and(|token| shown(headers).any(|key| is(access::hash(key), token)))
     }
 
-    /// Checks the headers of a caller; either header is enough. Says what it showed.
-    pub fn check(&self, headers: &HeaderMap, view: &View) -> Result<Credential, Problem> {
+    /// Who calls; either header is enough. `now` is the time of day of the cluster.
+    ///
+    /// # Errors
+    /// Why nobody knows.
+    pub fn who(
+        &self,
+        headers: &HeaderMap,
+        view: &View,
+        now: impl Fn(&Registry) -> Option<WallMs>,
+    ) -> Result<Known, Refused> {
         if self.is_local(headers) {
-            return Ok(Credential::HostToken);
+            return Ok(Known::admin(Credential::HostToken));
         }
         let expected = match self.rule(view) {
-            Rule::Open => return Ok(Credential::Nothing),
+            Rule::Open => return Ok(Known::admin(Credential::Nothing)),
             Rule::Key(hash) => hash,
-            Rule::Unknown => return Err(Problem::not_formed()),
+            Rule::Unknown => return Err(Refused::NotFormed),
         };
-        let mut keys = shown(headers).peekable();
-        if keys.peek().is_none() {
-            return Err(Problem::text(StatusCode::UNAUTHORIZED, "missing bearer token"));
+        let mut refused = Refused::NoKey;
+        for hash in shown(headers).map(access::hash) {
+            if is(hash, expected) {
+                return Ok(Known::admin(Credential::ApiKey));
+            }
+            refused = match named(&view.state, hash) {
+                Some((name, key)) => match key.ended(now(&view.state)) {
+                    None => return Ok(Known { credential: Credential::Named(name.clone()), role: key.role }),
+                    Some(at) => Refused::Ended { key: name.clone(), at },
+                },
+                // It may have a name that this node does not know yet.
+                None if is_blank(view) => Refused::NotFormed,
+                None => Refused::WrongKey,
+            };
         }
-        match keys.any(|key| is(key, expected)) {
-            true => Ok(Credential::ApiKey),
-            false => Err(Problem::text(StatusCode::FORBIDDEN, "invalid token")),
-        }
+        Err(refused)
     }
 }
 
 /// The door of this node with the state behind it.
 pub(crate) struct Guard {
     door: Door,
+    reads: Reads,
     fleet: Fleet,
 }
 
@@ -85,12 +207,29 @@ impl Guard {
     /// The guard of a node.
     pub fn new(fleet: Fleet, token: Option<&Secret>) -> Self {
         let own = access::of_settings(fleet.config());
-        Self { door: Door::new(own, token), fleet }
+        Self { door: Door::new(own, token), reads: fleet.config().reads, fleet }
     }
 
-    /// Checks the headers of a caller, and says what it showed.
-    pub fn check(&self, headers: &HeaderMap) -> Result<Credential, Problem> {
-        self.door.check(headers, &self.fleet.view())
+    /// Who calls.
+    ///
+    /// # Errors
+    /// Why nobody knows.
+    pub fn who(&self, headers: &HeaderMap) -> Result<Known, Refused> {
+        let now = |state: &Registry| self.fleet.cluster().wall_of_cluster(state);
+        self.door.who(headers, &self.fleet.view(), now)
+    }
+
+    /// Whether a caller may do what needs this, and who it is, if that had to be known.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn let_in(&self, needs: Needs, headers: &HeaderMap) -> Result<Option<Known>, Refused> {
+        if !needs.a_key(self.reads) {
+            return Ok(None);
+        }
+        let known = self.who(headers)?;
+        needs.role().map_or(Ok(()), |role| known.may(role))?;
+        Ok(Some(known))
     }
 
     /// Whether everybody may call.
@@ -104,22 +243,59 @@ impl Guard {
     }
 }
 
+/// In front of every operation: lets callers in that may call it, and says who they are.
+pub(crate) async fn let_in(
+    State(app): State<App>,
+    path: MatchedPath,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    // Nothing but an answer that says so is behind a method that the path does not have.
+    let Some(needs) = roles::needs(request.method(), path.as_str()) else { return next.run(request).await };
+    match app.key().let_in(needs, request.headers()) {
+        Ok(known) => {
+            if let Some(known) = known {
+                request.extensions_mut().insert(known);
+            }
+            next.run(request).await
+        }
+        Err(refused) => {
+            if let Some(reason) = refused.reason() {
+                let from = origin::address_of(request.extensions(), request.headers(), &app);
+                app.refusals().note(reason, from, path.as_str(), refused.key());
+            }
+            Problem::from(refused).into_response()
+        }
+    }
+}
+
+/// The first entry of every log lists the members, so nothing is applied yet.
+fn is_blank(view: &View) -> bool {
+    view.applied_index == 0
+}
+
 fn shown(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
     let bearer = headers.get(AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
     let own = headers.get(API_KEY_HEADER).map(|value| value.as_bytes());
     bearer.into_iter().chain(own)
 }
 
-fn is(key: &[u8], expected: KeyHash) -> bool {
-    access::hash(key).0.ct_eq(&expected.0).into()
+fn named(state: &Registry, hash: KeyHash) -> Option<(&KeyName, &NamedKey)> {
+    state.keys().find(|(_, key)| is(hash, key.hash))
+}
+
+fn is(shown: KeyHash, expected: KeyHash) -> bool {
+    shown.0.ct_eq(&expected.0).into()
 }
 
 #[cfg(test)]
 mod tests {
-    use acefleet_registry::State;
-    use axum::response::IntoResponse;
+    use acefleet_registry::command::CreateKey;
+    use acefleet_registry::{Command, Elapsed, NodeId, OpId, Proposal, State, apply};
 
     use super::*;
+
+    const NOW: WallMs = WallMs(1_760_000_000_000);
 
     fn view(access: Option<Access>, applied_index: u64) -> View {
         let mut state = State::default();
@@ -139,9 +315,9 @@ mod tests {
             map.insert(*name, value.parse().unwrap());
         }
         let token = Secret("local_token".into());
-        match Door::new(own, Some(&token)).check(&map, view) {
+        match Door::new(own, Some(&token)).who(&map, view, |_| Some(NOW)) {
             Ok(_) => 200,
-            Err(problem) => problem.into_response().status().as_u16(),
+            Err(refused) => Problem::from(refused).into_response().status().as_u16(),
         }
     }
 
@@ -192,5 +368,79 @@ mod tests {
         ] {
             assert_eq!(status(key("sekrit"), &view, &headers), expected, "{headers:?}");
         }
+    }
+
+    /// A view with these keys, whose text is their name; one may have an end.
+    fn with_keys(own: Option<Access>, keys: &[(&str, Role, Option<u64>)]) -> View {
+        let mut view = view(own, 1);
+        let (from, offset_ms) = (Elapsed(0), 1_760_000_000_000);
+        let clock = Command::WallCorrected { from, offset_ms };
+        let made = keys.iter().map(|(name, role, ttl_ms)| {
+            let (hash, name) = (access::hash(name.as_bytes()), name.parse().unwrap());
+            Command::CreateKey(CreateKey { name, role: *role, hash, ttl_ms: *ttl_ms })
+        });
+        for (n, command) in [clock].into_iter().chain(made).enumerate() {
+            let (op_id, at_ms) = (OpId(1, n as u64), Elapsed(0));
+            apply(&mut view.state, &Proposal { op_id, at_ms, origin: NodeId(1), by: None, command }, 1);
+        }
+        view
+    }
+
+    fn shows(key: &str) -> HeaderMap {
+        HeaderMap::from_iter([(AUTHORIZATION, format!("Bearer {key}").parse().unwrap())])
+    }
+
+    #[test]
+    fn callers_with_named_keys_are_known_until_these_end() {
+        let view =
+            with_keys(key("clusters"), &[("acexy", Role::Proxy, None), ("guest", Role::Viewer, Some(5_000))]);
+        let who = |shown: &str, ms: u64| {
+            Door::new(None, None).who(&shows(shown), &view, |_| Some(WallMs(NOW.0 + ms)))
+        };
+        let named = |name: &str, role| Known { credential: Credential::Named(name.parse().unwrap()), role };
+        assert_eq!(who("acexy", u64::MAX / 2), Ok(named("acexy", Role::Proxy)));
+        assert_eq!(who("guest", 4_999), Ok(named("guest", Role::Viewer)));
+        let ended = Refused::Ended { key: "guest".parse().unwrap(), at: WallMs(NOW.0 + 5_000) };
+        assert_eq!(who("guest", 5_000), Err(ended.clone()));
+        assert_eq!(who("clusters", 0).unwrap().credential, Credential::ApiKey);
+        assert_eq!(who("other", 0), Err(Refused::WrongKey));
+        let (status, body) = Problem::from(ended).status_and_body();
+        assert_eq!(status, StatusCode::UNAUTHORIZED);
+        assert!(body["detail"].as_str().unwrap().starts_with("the key guest ended at 2025-10-09T"), "{body}");
+        // No clock of a host ends a key.
+        let unknown = Door::new(None, None).who(&shows("guest"), &view, |_| None);
+        assert_eq!(unknown, Ok(named("guest", Role::Viewer)));
+    }
+
+    #[test]
+    fn named_keys_are_valid_beside_the_key_of_a_node() {
+        let view = with_keys(key("clusters"), &[("acexy", Role::Proxy, None)]);
+        let door = Door::new(key("own"), None);
+        let who = |headers: &HeaderMap| door.who(headers, &view, |_| Some(NOW)).map(|known| known.role);
+        assert_eq!(who(&shows("own")), Ok(Role::Admin));
+        assert_eq!(who(&shows("acexy")), Ok(Role::Proxy));
+        assert_eq!(who(&shows("clusters")), Err(Refused::WrongKey));
+        // Either header is enough.
+        let mut both = shows("nonsense");
+        both.insert(API_KEY_HEADER, "acexy".parse().unwrap());
+        assert_eq!(who(&both), Ok(Role::Proxy));
+        let blank = super::tests::view(None, 0);
+        assert_eq!(
+            door.who(&shows("acexy"), &blank, |_| None),
+            Err(Refused::NotFormed),
+            "it may be known elsewhere"
+        );
+    }
+
+    #[test]
+    fn a_refusal_names_the_role_and_the_key() {
+        let known = Known { credential: Credential::Named("grafana".parse().unwrap()), role: Role::Viewer };
+        let (status, body) = Problem::from(known.may(Role::Operator).unwrap_err()).status_and_body();
+        assert_eq!(status, StatusCode::FORBIDDEN);
+        assert_eq!(
+            body["detail"],
+            "this needs a key with the role operator, and the key grafana has the role viewer"
+        );
+        assert_eq!(known.may(Role::Viewer), Ok(()));
     }
 }

@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use acefleet_registry::Actor;
+use acefleet_registry::{Actor, Role};
 use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -13,7 +14,9 @@ use tokio::sync::OwnedSemaphorePermit;
 use crate::fleet::Fleet;
 use crate::http::answer::problem::Problem;
 use crate::http::app::App;
+use crate::http::request::auth::Known;
 use crate::http::request::body::Received;
+use crate::http::request::refusals::Reason;
 use crate::http::request::validate::Checker;
 use crate::http::request::{content_type, origin};
 
@@ -68,13 +71,15 @@ impl Arrival {
     }
 }
 
-/// A caller with the key, if one is needed. For calls without a body.
+/// A caller whose role is good enough. For calls without a body.
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
     /// When the call came.
     pub arrival: Arrival,
     /// Who makes it.
     actor: Actor,
+    /// What they may do.
+    known: Known,
 }
 
 impl Caller {
@@ -82,14 +87,36 @@ impl Caller {
     pub fn fleet(&self, app: &App) -> Fleet {
         app.fleet().by(self.actor.clone())
     }
+
+    /// Whether the caller may do what needs this role, where the body of a call asks for more than the operation needs. `what` begins the
+    /// answer and says what that is.
+    ///
+    /// # Errors
+    /// 403 that says why not.
+    pub fn may(&self, app: &App, role: Role, what: &str) -> Result<(), Problem> {
+        self.known.may(role).map_err(|refused| {
+            let from = self.actor.address.as_ref().and_then(|address| address.parse().ok());
+            app.refusals().note(Reason::Role, from, what, refused.key());
+            Problem::text(StatusCode::FORBIDDEN, &format!("{what}: {refused}"))
+        })
+    }
+
+    /// The caller whom [`crate::http::request::auth::let_in`] has let in.
+    fn of(parts: &Parts, app: &App) -> Result<Self, Problem> {
+        let known = parts.extensions.get::<Known>().cloned();
+        // Only operations that need a key have callers: a test of the table of roles says so.
+        let known = known
+            .ok_or_else(|| Problem::text(StatusCode::INTERNAL_SERVER_ERROR, "nobody knows who calls"))?;
+        let actor = origin::actor(parts, app, known.credential.clone());
+        Ok(Self { arrival: Arrival::of(parts), actor, known })
+    }
 }
 
 impl FromRequestParts<App> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        let credential = app.key().check(&parts.headers)?;
-        Ok(Self { arrival: Arrival::of(parts), actor: origin::actor(parts, app, credential) })
+        Self::of(parts, app)
     }
 }
 
@@ -123,11 +150,9 @@ impl FromRequest<App> for JsonCall {
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
         let (parts, body) = request.into_parts();
-        let arrival = Arrival::of(&parts);
-        let credential = app.key().check(&parts.headers)?;
-        let actor = origin::actor(&parts, app, credential);
+        let caller = Caller::of(&parts, app)?;
         let Received { bytes, room } =
-            app.bodies().read(&parts.headers, body, arrival.body_deadline()).await?;
+            app.bodies().read(&parts.headers, body, caller.arrival.body_deadline()).await?;
         let body = match bytes.is_empty() {
             true => None,
             false => {
@@ -135,7 +160,7 @@ impl FromRequest<App> for JsonCall {
                 Some(parse(&bytes)?)
             }
         };
-        Ok(Self { body, caller: Caller { arrival, actor }, _room: room })
+        Ok(Self { body, caller, _room: room })
     }
 }
 

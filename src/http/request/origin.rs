@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 
 use acefleet_registry::{Actor, Credential};
-use axum::http::HeaderMap;
 use axum::http::request::Parts;
+use axum::http::{Extensions, HeaderMap};
 use ipnet::IpNet;
 
 use crate::http::app::App;
@@ -18,9 +18,14 @@ pub(crate) struct Peer(pub IpAddr);
 
 /// The caller of a request, who showed this credential.
 pub(crate) fn actor(parts: &Parts, app: &App, credential: Credential) -> Actor {
-    let peer = parts.extensions.get::<Peer>().map(|peer| peer.0.to_canonical());
-    let trusted = &app.fleet().config().trusted_proxies;
-    Actor::new(credential, peer.map(|peer| address(peer, &parts.headers, trusted).to_string()))
+    let address = address_of(&parts.extensions, &parts.headers, app);
+    Actor::new(credential, address.map(|address| address.to_string()))
+}
+
+/// Address of the caller of a request with these extensions and headers.
+pub(crate) fn address_of(extensions: &Extensions, headers: &HeaderMap, app: &App) -> Option<IpAddr> {
+    let peer = extensions.get::<Peer>()?.0.to_canonical();
+    Some(address(peer, headers, &app.fleet().config().trusted_proxies))
 }
 
 /// The address behind trusted proxies: the last one on the way that none of them has.

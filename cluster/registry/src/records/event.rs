@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use strum::VariantArray;
 
 use crate::records::actor::Actor;
+use crate::records::end_reason::EndReason;
 use crate::records::ids::{EngineId, NodeId};
 use crate::records::time::Elapsed;
 
@@ -80,6 +81,15 @@ pub struct Event {
     /// Who made the change from outside; none for what the cluster does by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<By>,
+}
+
+impl Event {
+    /// Whether somebody outside did this, other than a proxy that reports a stream.
+    #[must_use]
+    pub fn is_audited(&self) -> bool {
+        let by_hand = || self.message.ends_with(&format!("({})", EndReason::StoppedByApi));
+        self.by.is_some() && (self.event_type != EventType::Stream || by_hand())
+    }
 }
 
 /// Who made a change, and through which member.

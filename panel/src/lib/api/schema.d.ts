@@ -650,6 +650,50 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/keys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Named keys
+         * @description With their roles, ended ones included. What callers show is in none of them: the cluster does not know it.
+         */
+        get: operations["list_keys"];
+        put?: never;
+        /**
+         * Make a key
+         * @description The answer has it, once. If the answer is lost, revoke the key and make another one.
+         */
+        post: operations["create_key"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/keys/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Revoke a key
+         * @description Its callers are refused at once, on all nodes that answer the leader. What they have done stays done, and the log goes on naming them.
+         */
+        delete: operations["revoke_key"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/livez": {
         parameters: {
             query?: never;
@@ -1952,6 +1996,23 @@ export interface components {
             /** @description All violations. */
             detail: components["schemas"]["Violation"][];
         };
+        /** @description A key, without what its callers show. */
+        KeyEntry: {
+            /** Format: date-time */
+            created_at: string;
+            created_by?: components["schemas"]["EventBy"] | null;
+            /** @description It has ended: its callers are refused until it is revoked and made anew. */
+            ended: boolean;
+            /**
+             * Format: date-time
+             * @description When it ends, by the time of day of the cluster; null if it does not.
+             */
+            ends_at?: string | null;
+            /** @example acexy */
+            name: string;
+            /** @description What its callers may do. */
+            role: components["schemas"]["RoleWord"];
+        };
         /** @description Whether callers need a key. */
         KeyState: {
             /** @description False when this node takes calls without a key. */
@@ -1985,6 +2046,22 @@ export interface components {
             entries: components["schemas"]["LogEntry"][];
             /** @description The oldest first, without control characters and blank lines. */
             lines: string[];
+        };
+        /** @description A key that was made. */
+        MadeKey: {
+            /**
+             * Format: date-time
+             * @description When it ends; null if it does not.
+             */
+            ends_at?: string | null;
+            /**
+             * @description What its callers show. This answer alone has it: nobody keeps it.
+             * @example acefleet_0123456789abcdef0123456789abcdef0123456789abcdef
+             */
+            key: string;
+            /** @example acexy */
+            name: string;
+            role: components["schemas"]["RoleWord"];
         };
         /** @description An engine that should not serve clients, or in whose place another one is wanted. */
         MarkedEngine: {
@@ -2021,6 +2098,23 @@ export interface components {
         Message: {
             /** @example Circuit breaker all reset successfully */
             message: string;
+        };
+        /**
+         * @description A key to be made.
+         * @example {
+         *       "name": "acexy",
+         *       "role": "proxy"
+         *     }
+         */
+        NewKeyBody: {
+            /** @description Small letters from a to z, digits, `-`, `_` and `.`; the first one is a letter or digit. */
+            name: string;
+            role: components["schemas"]["RoleWord"];
+            /**
+             * Format: int64
+             * @description Seconds until it ends; without them it does not.
+             */
+            ttl_seconds?: number | null;
         };
         /** @description Figures of a member. */
         NodeFigures: {
@@ -2319,6 +2413,16 @@ export interface components {
              */
             revision: number;
         };
+        /** @description A key that is good for nothing any more. */
+        RevokedKey: {
+            /** @example acexy */
+            revoked: string;
+        };
+        /**
+         * @description What a role is called in the API.
+         * @enum {string}
+         */
+        RoleWord: "viewer" | "proxy" | "operator" | "admin";
         /** @description What was asked for. */
         Scaled: {
             /**
@@ -3101,7 +3205,7 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
-            /** @description No key */
+            /** @description No key, or one that has ended */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -3110,7 +3214,7 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
-            /** @description Wrong key */
+            /** @description Wrong key, or one without the role viewer */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -3176,6 +3280,15 @@ export interface operations {
             };
             /** @description Malformed percent-encoding, a parameter or `Host` that is given twice, or an incomplete body */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description `ACEFLEET_READS=key`, and no key, or one that has ended */
+            401: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3251,7 +3364,7 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
-            /** @description No key */
+            /** @description No key, or one that has ended */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -3260,7 +3373,7 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
-            /** @description Wrong key */
+            /** @description Wrong key, or one without the role admin */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -3325,7 +3438,7 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
-            /** @description No key */
+            /** @description No key, or one that has ended */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -3390,7 +3503,7 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
-            /** @description No key */
+            /** @description No key, or one that has ended */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -3479,7 +3592,7 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
-            /** @description No key */
+            /** @description No key, or one that has ended */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -3488,7 +3601,7 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
-            /** @description Wrong key */
+            /** @description Wrong key, or one without the role admin */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -3577,7 +3690,7 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
-            /** @description No key */
+            /** @description No key, or one that has ended */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -3586,7 +3699,7 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
-            /** @description Wrong key */
+            /** @description Wrong key, or one without the role admin */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -3663,7 +3776,7 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
-            /** @description No key */
+            /** @description No key, or one that has ended */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -3672,7 +3785,7 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
-            /** @description Wrong key */
+            /** @description Wrong key, or one without the role operator */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -3744,7 +3857,7 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
-            /** @description No key */
+            /** @description No key, or one that has ended */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -3753,7 +3866,7 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
-            /** @description Wrong key */
+            /** @description Wrong key, or one without the role operator */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -3857,7 +3970,7 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
-            /** @description No key */
+            /** @description No key, or one that has ended */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -3866,7 +3979,7 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
-            /** @description Wrong key */
+            /** @description Wrong key, or one without the role operator */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -3943,6 +4056,15 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
+            /** @description `ACEFLEET_READS=key`, and no key, or one that has ended */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
             /** @description The node is open, and Origin or Host is not its own */
             403: {
                 headers: {
@@ -4011,7 +4133,7 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
-            /** @description No key */
+            /** @description No key, or one that has ended */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -4020,7 +4142,7 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
-            /** @description Wrong key */
+            /** @description Wrong key, or one without the role operator */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -4089,6 +4211,15 @@ export interface operations {
             };
             /** @description Malformed percent-encoding, a parameter or `Host` that is given twice, or an incomplete body */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description `ACEFLEET_READS=key`, and no key, or one that has ended */
+            401: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4173,7 +4304,7 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
-            /** @description No key */
+            /** @description No key, or one that has ended */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -4182,7 +4313,7 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
-            /** @description Wrong key */
+            /** @description Wrong key, or one without the role operator */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -4266,7 +4397,7 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
-            /** @description No key */
+            /** @description No key, or one that has ended */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -4275,7 +4406,7 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
-            /** @description Wrong key */
+            /** @description Wrong key, or one without the role viewer */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -4364,6 +4495,15 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
+            /** @description `ACEFLEET_READS=key`, and no key, or one that has ended */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
             /** @description The node is open, and Origin or Host is not its own */
             403: {
                 headers: {
@@ -4432,6 +4572,15 @@ export interface operations {
             };
             /** @description Malformed percent-encoding, a parameter or `Host` that is given twice, or an incomplete body */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description `ACEFLEET_READS=key`, and no key, or one that has ended */
+            401: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4512,6 +4661,15 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
+            /** @description `ACEFLEET_READS=key`, and no key, or one that has ended */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
             /** @description The node is open, and Origin or Host is not its own */
             403: {
                 headers: {
@@ -4581,6 +4739,15 @@ export interface operations {
             };
             /** @description Malformed percent-encoding, a parameter or `Host` that is given twice, or an incomplete body */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description `ACEFLEET_READS=key`, and no key, or one that has ended */
+            401: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4673,6 +4840,15 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
+            /** @description `ACEFLEET_READS=key`, and no key, or one that has ended */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
             /** @description The node is open, and Origin or Host is not its own */
             403: {
                 headers: {
@@ -4750,7 +4926,7 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
-            /** @description No key */
+            /** @description No key, or one that has ended */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -4759,7 +4935,7 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
-            /** @description Wrong key */
+            /** @description Wrong key, or one without the role operator */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -4844,6 +5020,15 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
+            /** @description `ACEFLEET_READS=key`, and no key, or one that has ended */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
             /** @description The node is open, and Origin or Host is not its own */
             403: {
                 headers: {
@@ -4900,7 +5085,7 @@ export interface operations {
                 offset?: number;
                 /** @description `engine`, `stream`, `vpn`, `health` or `system` */
                 event_type?: string;
-                /** @description Word for what happened */
+                /** @description Word for what happened; `audit`: all that somebody did from outside, but no reports of proxies */
                 category?: string;
                 /** @description Docker id of an engine, or its first 12 characters and more */
                 container_id?: string;
@@ -4939,6 +5124,15 @@ export interface operations {
             };
             /** @description Malformed percent-encoding, a parameter or `Host` that is given twice, or an incomplete body */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description `ACEFLEET_READS=key`, and no key, or one that has ended */
+            401: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5024,7 +5218,7 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
-            /** @description No key */
+            /** @description No key, or one that has ended */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5033,7 +5227,7 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
-            /** @description Wrong key */
+            /** @description Wrong key, or one without the role proxy */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -5142,6 +5336,15 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
+            /** @description `ACEFLEET_READS=key`, and no key, or one that has ended */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
             /** @description The node is open, and Origin or Host is not its own */
             403: {
                 headers: {
@@ -5214,6 +5417,15 @@ export interface operations {
             };
             /** @description Malformed percent-encoding, a parameter or `Host` that is given twice, or an incomplete body */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description `ACEFLEET_READS=key`, and no key, or one that has ended */
+            401: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5299,7 +5511,7 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
-            /** @description No key */
+            /** @description No key, or one that has ended */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5308,7 +5520,7 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
-            /** @description Wrong key */
+            /** @description Wrong key, or one without the role proxy */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -5422,7 +5634,7 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
-            /** @description No key */
+            /** @description No key, or one that has ended */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5431,7 +5643,7 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
-            /** @description Wrong key */
+            /** @description Wrong key, or one without the role proxy */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -5532,7 +5744,7 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
-            /** @description No key */
+            /** @description No key, or one that has ended */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5541,7 +5753,7 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
-            /** @description Wrong key */
+            /** @description Wrong key, or one without the role operator */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -5656,7 +5868,7 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
-            /** @description No key */
+            /** @description No key, or one that has ended */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5665,7 +5877,7 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
-            /** @description Wrong key */
+            /** @description Wrong key, or one without the role operator */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -5785,6 +5997,15 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
+            /** @description `ACEFLEET_READS=key`, and no key, or one that has ended */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
             /** @description The node is open, and Origin or Host is not its own */
             403: {
                 headers: {
@@ -5813,6 +6034,279 @@ export interface operations {
                 };
             };
             /** @description The requested freshness is not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockedBody"];
+                };
+            };
+        };
+    };
+    list_keys: {
+        parameters: {
+            query?: {
+                /**
+                 * @description `local` (default): from this node's replica, at once. `linearizable`: with all writes that were acknowledged before, confirmed by
+                 *     a majority; 503 when that fails.
+                 */
+                consistency?: "local" | "linearizable";
+                /** @description Wait until this node has this revision (`X-Acefleet-Revision` of a write); 503 after 2.3 s. */
+                min_revision?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description By name */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["KeyEntry"][];
+                };
+            };
+            /** @description Malformed percent-encoding, a parameter or `Host` that is given twice, or an incomplete body */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description No key, or one that has ended */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description Wrong key, or one without the role admin */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description A parameter is wrong */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description A bug; the log has the `X-Request-Id` */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                };
+            };
+            /** @description The requested freshness is not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockedBody"];
+                };
+            };
+        };
+    };
+    create_key: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewKeyBody"];
+            };
+        };
+        responses: {
+            /** @description It is in force on all nodes as soon as they have the entry */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MadeKey"];
+                };
+            };
+            /** @description Malformed percent-encoding, a parameter or `Host` that is given twice, or an incomplete body */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description No key, or one that has ended */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description Wrong key, or one without the role admin */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description The body took too long */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description There is a key of this name, or as many as there may be, or the cluster is open */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description Body larger than 1 MiB */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description The body is not declared as JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description The body is wrong */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description A bug; the log has the `X-Request-Id` */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                };
+            };
+            /** @description No leader took the write in time, or not all members know named keys */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockedBody"];
+                };
+            };
+        };
+    };
+    revoke_key: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name of the key */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is good for nothing any more */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RevokedKey"];
+                };
+            };
+            /** @description Malformed percent-encoding, a parameter or `Host` that is given twice, or an incomplete body */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description No key, or one that has ended */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description Wrong key, or one without the role admin */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description There is no such key */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description A bug; the log has the `X-Request-Id` */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                };
+            };
+            /** @description No leader took the write in time */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -5906,6 +6400,15 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
+            /** @description `ACEFLEET_READS=key`, and no key, or one that has ended */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
             /** @description The node is open, and Origin or Host is not its own */
             403: {
                 headers: {
@@ -5955,6 +6458,15 @@ export interface operations {
             };
             /** @description Malformed percent-encoding, a parameter or `Host` that is given twice, or an incomplete body */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description `ACEFLEET_READS=key`, and no key, or one that has ended */
+            401: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -6095,7 +6607,7 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
-            /** @description No key */
+            /** @description No key, or one that has ended */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -6104,7 +6616,7 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
-            /** @description Wrong key */
+            /** @description Wrong key, or one without the role operator */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -6215,7 +6727,7 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
-            /** @description No key */
+            /** @description No key, or one that has ended */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -6224,7 +6736,7 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
-            /** @description Wrong key */
+            /** @description Wrong key, or one without the role proxy */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -6387,7 +6899,7 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
-            /** @description No key */
+            /** @description No key, or one that has ended */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -6396,7 +6908,7 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
-            /** @description Wrong key */
+            /** @description Wrong key, or one without the role operator */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -6466,6 +6978,15 @@ export interface operations {
             };
             /** @description Malformed percent-encoding, a parameter or `Host` that is given twice, or an incomplete body */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description `ACEFLEET_READS=key`, and no key, or one that has ended */
+            401: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -6555,6 +7076,15 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
+            /** @description `ACEFLEET_READS=key`, and no key, or one that has ended */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
             /** @description The node is open, and Origin or Host is not its own */
             403: {
                 headers: {
@@ -6630,7 +7160,7 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
-            /** @description No key */
+            /** @description No key, or one that has ended */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -6639,7 +7169,7 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
-            /** @description Wrong key */
+            /** @description Wrong key, or one without the role admin */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -6757,6 +7287,15 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
+            /** @description `ACEFLEET_READS=key`, and no key, or one that has ended */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
             /** @description The node is open, and Origin or Host is not its own */
             403: {
                 headers: {
@@ -6832,7 +7371,7 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
-            /** @description No key */
+            /** @description No key, or one that has ended */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -6841,7 +7380,7 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
-            /** @description Wrong key */
+            /** @description Wrong key, or one without the role admin */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -6984,6 +7523,15 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
+            /** @description `ACEFLEET_READS=key`, and no key, or one that has ended */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
             /** @description The node is open, and Origin or Host is not its own */
             403: {
                 headers: {
@@ -7052,7 +7600,7 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
-            /** @description No key */
+            /** @description No key, or one that has ended */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -7061,7 +7609,7 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
-            /** @description Wrong key */
+            /** @description Wrong key, or one without the role operator */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -7132,6 +7680,15 @@ export interface operations {
             };
             /** @description Malformed percent-encoding, a parameter or `Host` that is given twice, or an incomplete body */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description `ACEFLEET_READS=key`, and no key, or one that has ended */
+            401: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -7212,6 +7769,15 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
+            /** @description `ACEFLEET_READS=key`, and no key, or one that has ended */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
             /** @description The node is open, and Origin or Host is not its own */
             403: {
                 headers: {
@@ -7278,6 +7844,15 @@ export interface operations {
             };
             /** @description Malformed percent-encoding, a parameter or `Host` that is given twice, or an incomplete body */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description `ACEFLEET_READS=key`, and no key, or one that has ended */
+            401: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -7358,6 +7933,15 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
+            /** @description `ACEFLEET_READS=key`, and no key, or one that has ended */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
             /** @description The node is open, and Origin or Host is not its own */
             403: {
                 headers: {
@@ -7423,6 +8007,15 @@ export interface operations {
             };
             /** @description The request has a body, or says something twice */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description `ACEFLEET_READS=key`, and no key, or one that has ended */
+            401: {
                 headers: {
                     [name: string]: unknown;
                 };

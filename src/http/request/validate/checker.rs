@@ -37,6 +37,11 @@ impl Checker {
         }
     }
 
+    /// Whether nothing is wrong so far.
+    pub fn is_clean(&self) -> bool {
+        self.found.is_empty()
+    }
+
     /// Ends the check.
     ///
     /// # Errors
