@@ -19,6 +19,7 @@ class Feed {
   private sink: (f: Frame, move: Move | null) => void = () => {};
   private stop: () => void = () => {};
   private hiddenAt: number | null = null;
+  private asked?: Promise<unknown>;
 
   /** Begins; called once. */
   start(sink: (f: Frame, move: Move | null) => void): void {
@@ -62,7 +63,11 @@ class Feed {
           this.input({ type: 'frame', conn, now: performance.now(), wall: Date.now(), frame });
           this.sink(frame, frame.kind === 'hello' ? this.state.move : null);
         },
-        closed: (reason) => this.input({ type: 'closed', conn, now: performance.now(), reason }),
+        closed: (reason) => {
+          // Reads need a key here, too. Whoever puts that off is not asked again.
+          if (reason.status === 401) this.asked ??= key.ask();
+          this.input({ type: 'closed', conn, now: performance.now(), reason });
+        },
       });
     }
   }

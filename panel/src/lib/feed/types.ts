@@ -38,7 +38,8 @@ export type Change =
   | { revision: number; type: 'vpn'; key: string; object: VpnObject | null };
 
 /** Who did something; null means the cluster, by itself. */
-export type By = Full<Schemas['EventBy']>;
+/** Only a caller with a named key has the name of one. */
+export type By = Omit<Full<Schemas['EventBy']>, 'key'> & Pick<Schemas['EventBy'], 'key'>;
 export type LogEvent = Omit<Full<Schemas['EventEntry']>, 'event_type' | 'by'> & {
   event_type: 'engine' | 'stream' | 'vpn' | 'health' | 'system';
   by: By | null;

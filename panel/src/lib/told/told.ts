@@ -85,9 +85,9 @@ export const keyType = (code: string, w: Words): string => known(w.keyTypes, cod
 /** What a caller showed. */
 export const credential = (name: string, w: Words): string => known(w.credentials, name) ?? name;
 
-/** “API key · 10.0.0.9”, “command line · node-a”. */
-export const caller = (by: Pick<By, 'name' | 'node'> & { address?: string | null }, w: Words): string =>
-  `${credential(by.name, w)} · ${by.address ?? by.node}`;
+/** “API key · 10.0.0.9”, “command line · node-a”, “acexy · 10.0.0.9” of a named key. */
+export const caller = (by: Pick<By, 'name' | 'node' | 'key'> & { address?: string | null }, w: Words): string =>
+  `${by.key ?? credential(by.name, w)} · ${by.address ?? by.node}`;
 
 /** What follows the first colon is particular to the moment. */
 const particular = (message: string): string => /: (.+)$/s.exec(message)?.[1] ?? '';

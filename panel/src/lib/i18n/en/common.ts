@@ -47,7 +47,7 @@ export const common = {
 
 export const key = {
   title: 'The key of this cluster',
-  text: 'Changes and logs need it. It stays in this tab and is sent in a header.',
+  text: 'This needs it. It stays in this tab and is sent in a header.',
   label: 'API key',
   enter: 'Use key',
   later: 'Only look',

@@ -48,7 +48,7 @@ export const common: Words['common'] = {
 
 export const key: Words['key'] = {
   title: 'La clave de este clúster',
-  text: 'Los cambios y los registros la necesitan. Se queda en esta pestaña y se envía en una cabecera.',
+  text: 'Esto la necesita. Se queda en esta pestaña y se envía en una cabecera.',
   label: 'Clave de la API',
   enter: 'Usar clave',
   later: 'Solo mirar',
