@@ -10,6 +10,9 @@ use acefleet_registry::{Reserve, State};
 
 use crate::fleet::{Blocked, Code, Fleet, provision};
 
+/// What the status says then, and what somebody does about it when it does not pass.
+const NO_LEADER: &str = "the cluster has no leader; when that does not pass, follow docs/OPERATIONS.md, \"The day the quorum is lost\"";
+
 /// Whether an engine could be started now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Admission {
@@ -59,7 +62,7 @@ impl Fleet {
         let breaker = state.breaker_state(BreakerKind::General, now);
         // Proxies ask twice a minute and refuse players until the next time: a moment without a leader is not shown.
         if self.is_leaderless() {
-            let blocked = Blocked::new(Code::NoLeader, "the cluster has no leader".to_owned());
+            let blocked = Blocked::new(Code::NoLeader, NO_LEADER.to_owned());
             return Admission { breaker, blocked: vec![blocked] };
         }
         let hosts = self.candidates(state);

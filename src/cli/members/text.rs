@@ -74,9 +74,14 @@ pub(super) struct Removed {
     votes: Option<Words>,
 }
 
+/// What somebody does who sees no leader.
+const NO_LEADER: &str = "There is no leader: start nodes until a majority of the voters runs. Step by step: docs/OPERATIONS.md, \
+    \"The day the quorum is lost\".";
+
 /// The cluster, its members, and what was left behind on their hosts.
 pub(super) fn status(cluster: Cluster) -> String {
     let mut lines = String::new();
+    let is_leaderless = cluster.leader.is_none() && cluster.cluster_id.is_some();
     for (title, value) in [
         ("cluster", or_dash(cluster.cluster_id)),
         ("leader", or_dash(cluster.leader)),
@@ -88,6 +93,9 @@ pub(super) fn status(cluster: Cluster) -> String {
     ] {
         // Writing to a string cannot fail.
         let _ = writeln!(lines, "{:<20}{value}", format!("{title}:"));
+    }
+    if is_leaderless {
+        let _ = writeln!(lines, "\n{NO_LEADER}");
     }
     let _ = write!(lines, "\n{}", table(cluster.nodes));
     for LeftBehind { node, name, why } in cluster.left_behind {

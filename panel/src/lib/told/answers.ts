@@ -86,7 +86,7 @@ export const ANSWERS = {
   notRegistered: /^node \d+ has not registered$/,
 
   // Calls that were not done, or not in time.
-  noLeader: /^the cluster has no leader$/,
+  noLeader: /^the cluster has no leader/,
   noLeaderInTime: /^no leader took the (?:write|change) in time/,
   outcome: /^the write was submitted but its outcome is unknown: /,
   changeGoesOn: /^the change is not finished: /,
