@@ -2946,6 +2946,8 @@ export interface components {
             /** Format: int64 */
             total_network_tx_bytes: number;
         };
+        /** @description Why there is no address. */
+        Unavailable: components["schemas"]["DetailBody"] | components["schemas"]["BlockedBody"];
         /** @description There is no such engine. */
         UnknownEngine: {
             /** @example engine not found */
@@ -7805,13 +7807,13 @@ export interface operations {
                     "text/plain": string;
                 };
             };
-            /** @description No VPN, or its address is not known */
+            /** @description No VPN, or its address is not known; or this node is behind */
             503: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["DetailBody"];
+                    "application/json": components["schemas"]["Unavailable"];
                 };
             };
         };
