@@ -4,12 +4,12 @@
 #
 #   api.sh [OPTION…]   options go to `schemathesis run`, such as --seed 7 or --max-time 3600
 #
-# The node has a data directory of its own, ports on the loopback and no Docker. ACEFLEET_BIN names the program.
+# The node has a data directory of its own, ports on the loopback and no Docker. NODE_BIN names the program.
 . "$(dirname -- "${BASH_SOURCE[0]}")/lib.sh"
 
 PORT="${API_PORT:-18261}"
 KEY=a-key-for-this-test-alone
-BIN="$(realpath -- "${ACEFLEET_BIN:-$CARGO_TARGET_DIR/debug/acefleet}")"
+BIN="$(realpath -- "${NODE_BIN:-$CARGO_TARGET_DIR/debug/acefleet}")"
 TOOL="$TOOLS/schemathesis"
 WORK="$(mktemp -d)"
 NODE=
@@ -51,7 +51,7 @@ start() {
 }
 
 trap at_exit EXIT
-[ -x "$BIN" ] || die "there is no $BIN: run make build, or name it with ACEFLEET_BIN"
+[ -x "$BIN" ] || die "there is no $BIN: run make build, or name it with NODE_BIN"
 fetch
 start
 "$BIN" openapi >"$WORK/openapi.json"

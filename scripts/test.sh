@@ -172,7 +172,7 @@ all)
     stage "images" images
     stage "tests of the panel" scripts/panel.sh test
     stage "tests" tests
-    stage "the API against its document" env ACEFLEET_BIN="$ARTIFACTS/acefleet" scripts/api.sh --seed 1 --max-time 60
+    stage "the API against its document" env NODE_BIN="$ARTIFACTS/acefleet" scripts/api.sh --seed 1 --max-time 60
     stage "doc tests" doc_tests
     stage "real-Docker tests" real_docker_tests
     ;;

@@ -28,7 +28,15 @@ impl RefusedCalls {
         let mut kinds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(times) = kinds.entry(why).or_default().due() {
             let from = origin.address.map(|address| address.to_string()).unwrap_or_default();
-            tracing::warn!(from, %why, times, "the cluster port refuses a call that claims to be of {claimed}");
+            match why {
+                Refused::OtherKey | Refused::NoKey => {
+                    tracing::warn!(from, %why, times, "the cluster port refuses a call that claims to be of {claimed}");
+                }
+                // A node that was just taken in calls those, too, whose log does not list it yet.
+                Refused::NoMember | Refused::NoVote => {
+                    tracing::info!(from, %why, times, "the cluster port refuses a call that claims to be of {claimed}");
+                }
+            }
         }
     }
 }
