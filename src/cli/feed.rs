@@ -31,7 +31,7 @@ pub(super) struct Frame {
     pub data: Answer,
 }
 
-/// Opens a stream at this address, behind the frame with this id. The feed itself, which goes on at other hosts, needs no key.
+/// Opens a stream at this address, behind the frame with this id.
 ///
 /// # Errors
 /// When the node does not answer, or refuses. Each frame fails that is none of a node.
@@ -94,10 +94,10 @@ fn read(from: &Url, frame: Sse) -> Option<Result<Frame, Failed>> {
 ///
 /// # Errors
 /// When the node does not answer, or ends before it has sent them.
-pub(super) async fn snapshot(base: &Url, types: &str) -> Result<Answer, Failed> {
+pub(super) async fn snapshot(base: &Url, key: Option<&str>, types: &str) -> Result<Answer, Failed> {
     let call = Call::get(&FEED).with("kinds", "change,figures").with("types", types);
     let url = call.address(base);
-    let mut frames = Box::pin(open(&url, None, None).await?);
+    let mut frames = Box::pin(open(&url, key, None).await?);
     let mut objects = None;
     while let Some(frame) = frames.next().await {
         let frame = frame?;

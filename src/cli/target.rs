@@ -54,6 +54,13 @@ pub(super) struct Nodes {
     pub key: Option<String>,
 }
 
+impl Nodes {
+    /// The key for this node. Where else a command goes on is known from answers alone: nothing there is shown a key.
+    pub(super) fn key_for(&self, url: &Url) -> Option<&str> {
+        self.key.as_deref().filter(|_| self.urls.contains(url))
+    }
+}
+
 impl Target {
     /// Whether answers are for programs.
     pub(super) fn wants_json(&self) -> bool {

@@ -14,7 +14,7 @@ use super::ask::{Call, ask, at_one_of, wait};
 use super::engine_logs::{self, Logs};
 use super::failed::{Failed, Named, name};
 use super::table::{Cell, Tint};
-use super::target::{Nodes, Target};
+use super::target::Target;
 use super::words::{Word, Words};
 use super::{feed, output};
 use list::Ls;
@@ -100,9 +100,8 @@ fn run_on(streams: u64) -> String {
 
 /// The objects of these types, by the feed.
 pub(super) fn objects(file: Option<&Path>, target: &Target, types: &str) -> Result<Answer, Failed> {
-    // The feed needs no key.
-    let Nodes { urls, .. } = target.nodes(file)?;
-    wait(at_one_of(&urls, async |url| feed::snapshot(url, types).await))
+    let nodes = target.nodes(file)?;
+    wait(at_one_of(&nodes.urls, async |url| feed::snapshot(url, nodes.key_for(url), types).await))
 }
 
 /// States of health that have a colour.

@@ -36,10 +36,10 @@ struct Member {
 ///
 /// # Errors
 /// When there is no such engine or member.
-pub(super) async fn known(base: &Url, filter: &Filter) -> Result<Filter, Failed> {
+pub(super) async fn known(base: &Url, key: Option<&str>, filter: &Filter) -> Result<Filter, Failed> {
     let mut filter = filter.clone();
     if let Some(node) = &filter.node {
-        let answer = Call::get(&["cluster"]).at(base, None).await?;
+        let answer = Call::get(&["cluster"]).at(base, key).await?;
         let Cluster { nodes } = answer.read()?;
         if !nodes.iter().any(|member| member.name == *node) {
             return Err(Failed::no_member(node));
@@ -47,17 +47,17 @@ pub(super) async fn known(base: &Url, filter: &Filter) -> Result<Filter, Failed>
     }
     let is_id = |text: &String| text.len() >= SHORTEST_ID && text.chars().all(|c| c.is_ascii_hexdigit());
     if let Some(engine) = filter.engine.take_if(|engine| !is_id(engine)) {
-        filter.engine = Some(container(base, &engine).await?);
+        filter.engine = Some(container(base, key, &engine).await?);
     }
     Ok(filter)
 }
 
 /// The id of the container with this name. Of one that is gone, its streams may still tell.
-async fn container(base: &Url, engine: &str) -> Result<String, Failed> {
-    match Call::get(&["containers", engine]).at(base, None).await {
+async fn container(base: &Url, key: Option<&str>, engine: &str) -> Result<String, Failed> {
+    match Call::get(&["containers", engine]).at(base, key).await {
         Ok(answer) => answer.read::<Container>().map(|container| container.id),
         Err(failed) if failed.is_unknown() => {
-            let ended = Call::get(&["streams"]).with("status", "ended").at(base, None).await?;
+            let ended = Call::get(&["streams"]).with("status", "ended").at(base, key).await?;
             let ended: Vec<Stream> = ended.read()?;
             let newest = ended.into_iter().rev().find(|stream| stream.engine.as_deref() == Some(engine));
             newest.map(|stream| stream.container_id).ok_or_else(|| failed.about(Named::Engine, engine))

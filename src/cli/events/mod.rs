@@ -42,14 +42,14 @@ pub struct Events {
 
 /// Prints events, the oldest first.
 pub fn events(file: Option<&Path>, args: &Events) -> u8 {
-    // The key stays here: everybody may read, and what other members are is known from an answer alone.
-    let printed = args.target.nodes(file).and_then(|Nodes { urls, .. }| {
+    let printed = args.target.nodes(file).and_then(|named| {
         wait(async {
-            let filter = at_one_of(&urls, async |url| known(url, &args.filter).await).await?;
-            let reader = Reader { urls, filter, args };
+            let ask = async |url: &Url| known(url, named.key_for(url), &args.filter).await;
+            let filter = at_one_of(&named.urls, ask).await?;
+            let reader = Reader { named, filter, args };
             match args.follow {
                 true => output::while_read(reader.follow()).await,
-                false => reader.list(&reader.urls, args.filter.before).await,
+                false => reader.list(&reader.named.urls, args.filter.before).await,
             }
         })
     });
@@ -59,7 +59,7 @@ pub fn events(file: Option<&Path>, args: &Events) -> u8 {
 /// What reads the log.
 struct Reader<'a> {
     /// The nodes that were named.
-    urls: Vec<Url>,
+    named: Nodes,
     filter: Filter,
     args: &'a Events,
 }
@@ -93,7 +93,8 @@ impl Reader<'_> {
             // No list is empty by its limit.
             let limit = (wanted - newest.len()).clamp(1, PAGE);
             let call = self.page(limit, before);
-            let page = at_one_of(nodes, async |url| call.at(url, None).await).await?.list()?;
+            let page =
+                at_one_of(nodes, async |url| call.at(url, self.named.key_for(url)).await).await?.list()?;
             let oldest = page.last().map(Answer::read::<Subject>).transpose()?.map(|event| event.id);
             let is_last = page.len() < limit;
             newest.extend(page);
@@ -125,7 +126,7 @@ impl Reader<'_> {
 
     /// Follows at one node after the other, each behind what was read.
     async fn follow(&self) -> Result<Printed, Failed> {
-        let mut nodes = self.urls.clone();
+        let mut nodes = self.named.urls.clone();
         let mut last: Option<String> = None;
         let mut at = 0;
         let mut is_said = false;
@@ -134,7 +135,7 @@ impl Reader<'_> {
             let call = Call::get(&FEED).with("kinds", "event");
             let call =
                 self.filter.feed_query().into_iter().fold(call, |call, (name, value)| call.with(name, value));
-            match feed::open(&call.address(&node), None, last.as_deref()).await {
+            match feed::open(&call.address(&node), self.named.key_for(&node), last.as_deref()).await {
                 Ok(frames) => {
                     (at, is_said) = (0, false);
                     match self.read(Box::pin(frames), &node, &mut nodes, &mut last).await? {
@@ -172,7 +173,7 @@ impl Reader<'_> {
                 "hello" => {
                     let hello: Hello = data.read()?;
                     note_lost(hello.lost);
-                    *nodes = members(&self.urls, &hello.members);
+                    *nodes = members(&self.named.urls, &hello.members);
                     // What has happened until here, once.
                     match last.is_none() && self.wanted() > 0 {
                         true => {
