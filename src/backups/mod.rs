@@ -1,9 +1,11 @@
 //! Backups that this node makes by itself: of the same bytes as `GET /cluster/backup`, whenever the state has changed.
 //!
-//! - [`place`]: where they are kept: [`folder`]
+//! - [`place`]: where they are kept: a [`folder`], or a [`bucket`], which is called through the [`connector`]
 //! - [`name`]: their names; [`keep`]: which of them are kept
 //! - [`figures`]: how it goes, for the metrics
 
+mod bucket;
+mod connector;
 mod figures;
 mod folder;
 mod keep;
@@ -31,8 +33,16 @@ const FORMED_EVERY: Duration = Duration::from_secs(1);
 /// Keeps backups until it is cancelled, if the settings name a place.
 pub async fn run(cluster: Cluster, config: Arc<Config>, figures: Arc<Figures>, cancel: CancellationToken) {
     let Some(plan) = &config.backups else { return };
+    let place = match Place::of(&plan.to) {
+        Ok(place) => place,
+        Err(why) => {
+            tracing::error!(%why, "this node makes no backups until its settings are corrected and it is restarted");
+            figures.change(|figures| figures.failing = Some(why.0));
+            return;
+        }
+    };
     let backups = Backups {
-        place: Place::of(&plan.to),
+        place,
         keep: Keep { most: plan.keep, within: plan.keep_for },
         figures,
         node: config.node_name.clone(),

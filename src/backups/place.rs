@@ -4,6 +4,7 @@ use std::fmt::{self, Display, Formatter};
 
 use acefleet_raft::backup::Made;
 
+use super::bucket::Bucket;
 use super::folder::Folder;
 use super::name::{Name, Owner};
 use crate::config::BackupPlace;
@@ -23,14 +24,21 @@ impl Display for Unkept {
 pub enum Place {
     /// In a folder of this host.
     Folder(Folder),
+    /// In a bucket.
+    Bucket(Bucket),
 }
 
 impl Place {
     /// The place that the settings name.
-    #[must_use]
-    pub fn of(place: &BackupPlace) -> Self {
+    ///
+    /// # Errors
+    /// When the environment says something of a bucket that cannot be.
+    pub fn of(place: &BackupPlace) -> Result<Self, Unkept> {
         match place {
-            BackupPlace::Folder(path) => Self::Folder(Folder(path.clone())),
+            BackupPlace::Folder(path) => Ok(Self::Folder(Folder(path.clone()))),
+            BackupPlace::Bucket { bucket, prefix } => {
+                Bucket::of_environment(bucket, prefix).map(Self::Bucket)
+            }
         }
     }
 
@@ -41,6 +49,7 @@ impl Place {
     pub async fn list(&self) -> Result<Vec<Name>, Unkept> {
         match self.clone() {
             Self::Folder(folder) => blocking(move || folder.list()).await,
+            Self::Bucket(bucket) => bucket.list().await,
         }
     }
 
@@ -52,6 +61,7 @@ impl Place {
         let (name, owner) = (name.clone(), owner.clone());
         match self.clone() {
             Self::Folder(folder) => blocking(move || folder.write(&name, &owner, made)).await,
+            Self::Bucket(bucket) => bucket.write(&name, made).await,
         }
     }
 
@@ -63,6 +73,7 @@ impl Place {
         let name = name.clone();
         match self.clone() {
             Self::Folder(folder) => blocking(move || folder.remove(&name)).await,
+            Self::Bucket(bucket) => bucket.remove(&name).await,
         }
     }
 }

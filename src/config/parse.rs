@@ -78,11 +78,29 @@ pub fn span(text: &str, min: u64, max: u64) -> Result<Duration, Reason> {
 
 /// Where backups are kept.
 pub fn backup_place(text: &str) -> Result<BackupPlace, Reason> {
+    if let Some(place) = text.strip_prefix("s3://") {
+        return bucket(place);
+    }
     let path = super::docker::directory(text)?;
     match path.is_absolute() {
         true => Ok(BackupPlace::Folder(path)),
         false => Err("not the whole path of a folder".into()),
     }
+}
+
+fn bucket(place: &str) -> Result<BackupPlace, Reason> {
+    let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
+    let of_names = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '-');
+    if !(3..=63).contains(&bucket.len()) || !bucket.chars().all(of_names) {
+        return Err("the bucket has no name of 3 to 63 of the characters a-z 0-9 . -".into());
+    }
+    let prefix = prefix.trim_matches('/');
+    let of_prefixes = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '/' | '=');
+    let is_strange = |part: &str| matches!(part, "" | "." | "..");
+    if !prefix.chars().all(of_prefixes) || (!prefix.is_empty() && prefix.split('/').any(is_strange)) {
+        return Err("the prefix has other characters than A-Z a-z 0-9 . _ - = between its slashes".into());
+    }
+    Ok(BackupPlace::Bucket { bucket: bucket.to_owned(), prefix: prefix.to_owned() })
 }
 
 /// True or false.

@@ -108,7 +108,7 @@ impl Kind {
             Self::Span { min, max } => {
                 format!("a whole number with a unit s, m, h or d, from {min}s to {}d", max / 86_400)
             }
-            Self::BackupPlace => "the whole path of a folder, such as /var/backups/acefleet".into(),
+            Self::BackupPlace => "the whole path of a folder, such as /var/backups/acefleet, or s3://BUCKET/PREFIX".into(),
             Self::Flag => "true or false (also yes/no, on/off, 1/0)".into(),
             Self::Ports => "two ports FIRST-LAST from 1 to 65535, FIRST not above LAST".into(),
             Self::OneOf(words) => format!("one of {}", words.join(", ")),

@@ -356,7 +356,8 @@ pub const SETTINGS: &[Setting] = &[
 
     Setting::new(
         "ACEFLEET_BACKUP_TO", Section::Backups, Kind::BackupPlace, "", "/var/backups/acefleet",
-        "Where this node keeps backups that it makes by itself. A folder has to be there; nodes may share one. They are what `acefleet backup` saves, readable \
+        "Where this node keeps backups that it makes by itself. A folder has to be there. A bucket is called with what the environment of the process says in \
+         `AWS_ENDPOINT`, `AWS_REGION`, `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and so on. Nodes may share a place. They are what `acefleet backup` saves, in a folder readable \
          for the user of the node alone.",
     ).default_words("none: it makes none"),
     Setting::new(

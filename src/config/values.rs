@@ -194,12 +194,20 @@ pub struct BackupPlan {
 pub enum BackupPlace {
     /// In a folder of this host.
     Folder(PathBuf),
+    /// In a bucket of an object store.
+    Bucket {
+        /// Its name.
+        bucket: String,
+        /// What their names in it begin with; without slashes at its ends, and empty for none.
+        prefix: String,
+    },
 }
 
 impl std::fmt::Display for BackupPlace {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Folder(path) => write!(f, "{}", path.display()),
+            Self::Bucket { bucket, prefix } => write!(f, "s3://{bucket}/{prefix}"),
         }
     }
 }

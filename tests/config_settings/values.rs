@@ -389,7 +389,27 @@ fn spans_have_units_and_places_are_whole() {
         let line = refused(&[("ACEFLEET_BACKUP_EVERY", text)]);
         assert!(line.contains(why) && line.contains("a unit s, m, h or d"), "{text}: {line}");
     }
-    for place in ["backups", "./b", "~/b"] {
+    let to = |place| config(&[("ACEFLEET_BACKUP_TO", place)]).backups.unwrap().to.to_string();
+    for (place, expected) in [
+        ("s3://bucket", "s3://bucket/"),
+        ("s3://a.bucket-1/", "s3://a.bucket-1/"),
+        ("s3://bucket/home/acefleet/", "s3://bucket/home/acefleet"),
+        ("/var/b", "/var/b"),
+    ] {
+        assert_eq!(to(place), expected);
+    }
+    for place in [
+        "backups",
+        "./b",
+        "~/b",
+        "s3://",
+        "s3://B/x",
+        "s3://key:secret@bucket/x",
+        "s3://bucket/a//b",
+        "s3://bucket/../x",
+        "s3://bucket/a b",
+        "S3://bucket",
+    ] {
         let line = refused(&[("ACEFLEET_BACKUP_TO", place)]);
         assert!(line.contains("/var/backups/acefleet"), "{line}");
     }
