@@ -234,15 +234,16 @@ from_pypi() {
     rm -rf "$work"
 }
 
-# from_crates_io CRATE VERSION: compiles a program, which takes minutes, once.
+# from_crates_io CRATE VERSION [OPTION…]: compiles a program, which takes minutes, once.
 from_crates_io() {
-    local work
-    has_tool "$1" "$2" && return 0
-    say "compiling $1 $2 into $TOOLS/bin"
+    local crate="$1" version="$2" work
+    shift 2
+    has_tool "$crate" "$version" && return 0
+    say "compiling $crate $version into $TOOLS/bin"
     work="$(mktemp -d)"
-    CARGO_TARGET_DIR="$work" cargo install --quiet --locked --root "$TOOLS" --version "=$2" "$1" >&2 || {
+    CARGO_TARGET_DIR="$work" cargo install --quiet --locked --root "$TOOLS" --version "=$version" "$@" "$crate" >&2 || {
         rm -rf "$work"
-        die "cargo could not install $1 $2"
+        die "cargo could not install $crate $version"
     }
     rm -rf "$work"
 }
@@ -297,5 +298,6 @@ lint | test)
 package)
     from_crates_io cargo-deb "$CARGO_DEB"
     from_crates_io cargo-cyclonedx "$CYCLONEDX"
+    from_crates_io cargo-about "$ABOUT" --features cli
     ;;
 esac

@@ -56,6 +56,19 @@ sboms() {
     scripts/panel.sh sbom >"$OUT/acefleet-panel-$VERSION.cdx.json"
 }
 
+# licences: the texts of what is linked in and of what the panel's bundle has, which most of them ask to go along with the program.
+licences() {
+    local package
+    "$TOOLS/bin/cargo-about" generate --locked --offline --fail --target "$TARGET" --manifest-path Cargo.toml \
+        --config deploy/debian/about.toml deploy/debian/about.hbs
+    scripts/panel.sh packages
+    for package in clsx openapi-fetch svelte uplot; do
+        printf '%s\n%s, in the panel\n\n' "$(printf '=%.0s' {1..80})" "$package"
+        cat panel/node_modules/"$package"/[Ll][Ii][Cc][Ee][Nn][SsCc][Ee]*
+        printf '\n'
+    done
+}
+
 changelog() {
     printf 'acefleet (%s-1) unstable; urgency=medium\n\n  * Release %s, out of commit %s.\n\n -- %s  %s\n' "$VERSION" "$VERSION" \
         "$(git rev-parse --short=12 HEAD)" "$(sed -n '/^\[package.metadata.deb\]/,/^\[/s/^maintainer = "\(.*\)"/\1/p' Cargo.toml)" \
@@ -70,6 +83,7 @@ debian_package() {
     mv "$STAGE/usr/lib/systemd/system/acefleet.service" "$STAGE/debian/acefleet.service"
     cp "$OUT/acefleet-$VERSION.cdx.json" "$STAGE/debian/acefleet.cdx.json"
     cp "$OUT/acefleet-panel-$VERSION.cdx.json" "$STAGE/debian/acefleet-panel.cdx.json"
+    cp "$WORK/third-party-licences.txt" "$STAGE/debian"
     changelog >"$STAGE/debian/changelog"
     "$TOOLS/bin/cargo-deb" --quiet --package acefleet --locked --offline --target "$TARGET" --no-build --no-strip --deb-version "$VERSION-1" \
         --output "$OUT/acefleet_$VERSION-1_$ARCH.deb"
@@ -81,7 +95,7 @@ archive() {
     mkdir -p "$root/etc"
     cp -r "$WORK/local/usr/local/." "$root"
     install -m 0600 .env.example "$root/etc/acefleet.env"
-    cp LICENSE "$OUT"/acefleet-*"$VERSION.cdx.json" "$root"
+    cp LICENSE "$WORK/third-party-licences.txt" "$OUT"/acefleet-*"$VERSION.cdx.json" "$root"
     tar "${FIXED[@]}" -C "$WORK" -cf - "$NAME" | gzip -9n >"$OUT/$NAME.tar.gz"
 }
 
@@ -92,6 +106,7 @@ BINARY="${NODE_BIN:-$(built "$ARCH")}"
 RUNS="${RUN_BIN:-$BINARY}"
 if [ "$ARCH" != "$OWN_ARCH" ] && [ -z "${RUN_BIN:-}" ]; then RUNS="$(built "$OWN_ARCH")"; fi
 sboms
+licences >"$WORK/third-party-licences.txt"
 debian_package
 archive
 (cd "$OUT" && sha256sum -- *.deb *.tar.gz *.cdx.json >SHA256SUMS)

@@ -2,6 +2,7 @@
 # The web panel, which the next build of the node puts into its binary.
 #
 #   panel.sh build   builds panel/dist, unless it was made of these sources
+#   panel.sh packages   fetches what it is built of into panel/node_modules
 #   panel.sh sbom    prints what it is built of, as CycloneDX
 #   panel.sh test    checks its types, runs its tests and walks through it in Chromium, on made-up nodes
 #   panel.sh real    walks through it on real nodes, for the scenario `panel`, which breaks them
@@ -86,8 +87,9 @@ real() {
 
 case "${1:-}" in
 build) build ;;
+packages) packages ;;
 sbom) sbom ;;
 test) tests ;;
 real) shift && real "$@" ;;
-*) die "usage: panel.sh build|sbom|test|real" ;;
+*) die "usage: panel.sh build|packages|sbom|test|real" ;;
 esac
