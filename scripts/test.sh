@@ -76,9 +76,10 @@ dependencies() {
 
 # ADVISORY_DB names a clone of the list that is here already: git takes that for the one on GitHub.
 advisories() {
+    local here
     if [ -n "${ADVISORY_DB:-}" ]; then
-        export GIT_CONFIG_COUNT=1 GIT_CONFIG_VALUE_0=https://github.com/RustSec/advisory-db
-        export GIT_CONFIG_KEY_0="url.file://$(realpath -- "$ADVISORY_DB").insteadOf"
+        here="$(realpath -- "$ADVISORY_DB")" || return 1
+        export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0="url.file://$here.insteadOf" GIT_CONFIG_VALUE_0=https://github.com/RustSec/advisory-db
     fi
     "$TOOLS/bin/cargo-deny" --locked --workspace check advisories
 }
