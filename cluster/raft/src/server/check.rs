@@ -143,6 +143,15 @@ impl Service {
         })
     }
 
+    /// The same for the vote of a leader, which a majority has granted.
+    pub(super) fn check_leader(&self, sender: Sender, vote: &Vote) -> Result<(), Status> {
+        self.check_vote(sender, vote)?;
+        match vote.committed {
+            true => Ok(()),
+            false => Err(Status::invalid_argument(format!("node id {} has not won an election", sender.id))),
+        }
+    }
+
     /// Refuses a vote that is not the sender's own, or that no election can have led to.
     pub(super) fn check_vote(&self, sender: Sender, vote: &Vote) -> Result<(), Status> {
         let (Sender { id, .. }, voted) = (sender, &vote.leader_id);

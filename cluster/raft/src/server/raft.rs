@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::check::origin;
+use super::check::{Sender, origin};
 use super::{Service, decode, receive, streams};
 use crate::snapshot::Snapshot;
 use crate::transport::proto::{self, raft_server};
@@ -21,13 +21,20 @@ impl Service {
     fn open<T: DeserializeOwned>(
         &self,
         request: &Request<proto::RaftRequest>,
-        vote: impl FnOnce(&T) -> &Vote,
+        check: impl FnOnce(&Self, Sender, &T) -> Result<(), Status>,
     ) -> Result<T, Status> {
         let message = request.get_ref();
         let sender = self.check_part(origin(request), message.route.as_ref())?;
         let asked = decode(&message.payload)?;
-        self.check_vote(sender, vote(&asked))?;
+        check(self, sender, &asked)?;
         Ok(asked)
+    }
+
+    /// What a candidate asks.
+    fn candidacy(&self, request: &Request<proto::RaftRequest>) -> Result<VoteRequest<TypeConfig>, Status> {
+        self.open(request, |service, sender, asked: &VoteRequest<TypeConfig>| {
+            service.check_vote(sender, &asked.vote)
+        })
     }
 
     fn reply<T: Serialize>(&self, answer: &T) -> Result<Response<proto::RaftReply>, Status> {
@@ -65,7 +72,9 @@ impl raft_server::Raft for Service {
         &self,
         request: Request<proto::RaftRequest>,
     ) -> Result<Response<proto::RaftReply>, Status> {
-        let heartbeat = self.open(&request, |beat: &AppendEntriesRequest<TypeConfig>| &beat.vote)?;
+        let heartbeat = self.open(&request, |service, sender, beat: &AppendEntriesRequest<TypeConfig>| {
+            service.check_leader(sender, &beat.vote)
+        })?;
         let told = streams::told(&heartbeat, request.get_ref().proof);
         let answer = self.0.raft.append_entries(heartbeat).await.map_err(|e| dead(&e))?;
         if !matches!(answer, AppendEntriesResponse::HigherVote(_)) {
@@ -75,7 +84,7 @@ impl raft_server::Raft for Service {
     }
 
     async fn vote(&self, request: Request<proto::RaftRequest>) -> Result<Response<proto::RaftReply>, Status> {
-        let asked = self.open(&request, |asked: &VoteRequest<TypeConfig>| &asked.vote)?;
+        let asked = self.candidacy(&request)?;
         let vote = self.0.raft.vote(asked).await;
         self.reply(&vote.map_err(|e| dead(&e))?)
     }
@@ -84,7 +93,7 @@ impl raft_server::Raft for Service {
         &self,
         request: Request<proto::RaftRequest>,
     ) -> Result<Response<proto::RaftReply>, Status> {
-        let asked = self.open(&request, |asked: &VoteRequest<TypeConfig>| &asked.vote)?;
+        let asked = self.candidacy(&request)?;
         let vote = self.0.raft.pre_vote(asked).await;
         self.reply(&vote.map_err(|e| dead(&e))?)
     }
@@ -93,8 +102,10 @@ impl raft_server::Raft for Service {
         &self,
         request: Request<proto::RaftRequest>,
     ) -> Result<Response<proto::RaftReply>, Status> {
-        let transfer: TransferLeaderRequest<TypeConfig> =
-            self.open(&request, TransferLeaderRequest::from_leader)?;
+        let transfer =
+            self.open(&request, |service, sender, transfer: &TransferLeaderRequest<TypeConfig>| {
+                service.check_leader(sender, transfer.from_leader())
+            })?;
         let from = transfer.from_leader().leader_id;
         self.0.wire.contacts().offers(from.term, from.node_id);
         let answer = self
@@ -114,8 +125,8 @@ impl raft_server::Raft for Service {
         let mut parts = request.into_inner();
         let head = receive::head(&mut parts).await?;
         let sender = self.check_part(origin, head.route.as_ref())?;
-        let vote = decode(&head.vote)?;
-        self.check_vote(sender, &vote)?;
+        let vote: Vote = decode(&head.vote)?;
+        self.check_leader(sender, &vote)?;
         let path = self.0.snapshots.temporary();
         let (guard, file) = receive::body(&head, &mut parts, path).await?;
         let snapshot = Snapshot { meta: file.header.meta(), snapshot: file };

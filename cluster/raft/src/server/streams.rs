@@ -89,7 +89,7 @@ fn readable(
                 .map_err(|error| Status::invalid_argument(format!("unreadable request: {error}")))
                 .and_then(|(request, proof)| {
                     service.may(sender, Part::Voter)?;
-                    service.check_vote(sender, &request.vote)?;
+                    service.check_leader(sender, &request.vote)?;
                     Ok((request, proof))
                 });
             match decoded {

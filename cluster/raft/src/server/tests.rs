@@ -244,7 +244,7 @@ async fn outsiders_get_no_answer_and_leave_no_trace() {
 async fn a_snapshot_that_is_not_what_was_announced_is_refused() {
     let node = alone("node").await;
     let mut raft = RaftClient::new(node.channel().await);
-    let vote = crate::types::Vote::new(1, node.cluster.node_id().0);
+    let vote = crate::types::Vote::new_committed(1, node.cluster.node_id().0);
     let head = proto::SnapshotHead {
         route: Some(route(&node.cluster, &node.cluster)),
         vote: crate::util::codec::encode(&vote).unwrap().into(),

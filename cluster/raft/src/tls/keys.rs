@@ -145,11 +145,13 @@ impl Keys {
         Ok(Self { keys, roots, names: named.subjects(), provider })
     }
 
-    /// The certificate that the other side takes, if it named one of these; else that of the newest secret, which it will refuse.
+    /// The certificate that the other side takes, by what it names. One that names nothing of this takes the newest secret, or nothing.
     fn shown_to(&self, takes: impl Fn(&[u8]) -> bool) -> Option<Arc<CertifiedKey>> {
-        let taken = self.names.iter().position(|name| takes(name.as_ref())).unwrap_or(0);
-        let key = self.keys.get(taken / 2)?;
-        Some(Arc::clone(if taken % 2 == 0 { &key.own } else { &key.bare }))
+        let named = self.names.iter().position(|name| takes(name.as_ref()));
+        match named {
+            Some(name) if name % 2 == 0 => self.keys.get(name / 2).map(|key| Arc::clone(&key.own)),
+            name => self.keys.get(name.unwrap_or(0) / 2).map(|key| Arc::clone(&key.bare)),
+        }
     }
 
     /// What a certificate shows that was taken.

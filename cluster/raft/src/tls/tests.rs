@@ -291,3 +291,86 @@ async fn a_key_that_another_secret_has_signed_is_refused() {
     assert_eq!(why(admitted), Some(Unauthenticated::OtherSecret));
     assert!(!matches!(got, Ok(1..)), "it was answered: {got:?}");
 }
+
+/// A node of an earlier version that accepts: it names these keys, and keeps the certificate that it is shown.
+#[derive(Debug)]
+struct Earlier {
+    named: Vec<rustls::DistinguishedName>,
+    shown: std::sync::Mutex<Vec<u8>>,
+    provider: Arc<rustls::crypto::CryptoProvider>,
+}
+
+impl rustls::server::danger::ClientCertVerifier for Earlier {
+    fn root_hint_subjects(&self) -> &[rustls::DistinguishedName] {
+        &self.named
+    }
+
+    fn verify_client_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _now: rustls::pki_types::UnixTime,
+    ) -> Result<rustls::server::danger::ClientCertVerified, rustls::Error> {
+        *self.shown.lock().unwrap() = end_entity.to_vec();
+        Ok(rustls::server::danger::ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _certificate: &CertificateDer<'_>,
+        _signed: &rustls::DigitallySignedStruct,
+    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
+        Ok(rustls::client::danger::HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &rustls::DigitallySignedStruct,
+    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        rustls::crypto::verify_tls13_signature(message, certificate, signed, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
+        vec![rustls::SignatureScheme::ED25519]
+    }
+}
+
+#[tokio::test]
+async fn a_node_shows_earlier_versions_the_key_of_the_secret_and_later_ones_its_own() {
+    let der = keys::private_key(&ClusterSecret::parse(SECRET).unwrap()).unwrap();
+    let key = KeyPair::from_pkcs8_der_and_sign_algo(&der, &rcgen::PKCS_ED25519).unwrap();
+    let bare = keys::certificate(&key, keys::Named::Key).unwrap();
+    let names = |named: &[keys::Named]| {
+        let mut roots = RootCertStore::empty();
+        named.iter().for_each(|named| roots.add(keys::certificate(&key, *named).unwrap()).unwrap());
+        roots.subjects()
+    };
+    use keys::Named::{Key, SignedBy};
+    for (named, is_own) in [(vec![], false), (vec![Key], false), (vec![SignedBy, Key], true)] {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let earlier = Arc::new(Earlier {
+            named: names(&named),
+            shown: std::sync::Mutex::default(),
+            provider: Arc::clone(&provider),
+        });
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&TLS13])
+            .unwrap()
+            .with_client_cert_verifier(Arc::clone(&earlier) as _)
+            .with_single_cert(vec![bare.clone()], PrivateKeyDer::Pkcs8(der.clone_key()))
+            .unwrap();
+        let (accepted, connected) = ends().await;
+        let node = door(SECRET);
+        let again = std::future::pending();
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let (admitted, entered) =
+            tokio::join!(acceptor.accept(accepted), node.enter(connected, again, None));
+        assert!(admitted.is_ok() && entered.is_ok(), "{:?} {:?}", admitted.err(), entered.err());
+        let shown = earlier.shown.lock().unwrap().clone();
+        assert_eq!(shown == bare.to_vec(), !is_own, "{}", named.len());
+    }
+}

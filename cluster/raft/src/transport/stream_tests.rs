@@ -72,7 +72,7 @@ impl Bed {
 /// The first answer on a stream of log entries; false when there is none.
 async fn append(peer: &mut PeerClient) -> bool {
     let request: AppendEntriesRequest<TypeConfig> = AppendEntriesRequest {
-        vote: Vote::new(1, peer.wire.node_id()),
+        vote: Vote::new_committed(0, peer.wire.node_id()),
         prev_log_id: None,
         entries: Vec::new(),
         leader_commit: None,
@@ -86,7 +86,7 @@ async fn send(peer: &mut PeerClient, file: &SnapshotFile) -> StreamingError<Type
     let snapshot = Snapshot { meta: file.header.meta(), snapshot: file.clone() };
     let never = std::future::pending::<ReplicationClosed>();
     let option = RPCOption::new(Duration::from_secs(10));
-    let vote = Vote::new(1, peer.wire.node_id());
+    let vote = Vote::new_committed(0, peer.wire.node_id());
     peer.full_snapshot(vote, snapshot, never, option).await.unwrap_err()
 }
 

@@ -52,8 +52,13 @@ fn replayed(history: &[Proposal]) -> (State, Vec<Reply>) {
     (state, replies)
 }
 
+/// The ends of keys are times of day, and nothing else that is decided is.
 fn without_calendar(state: &State) -> Tables {
-    Tables { calendar: Default::default(), ..Tables::from(state.clone()) }
+    let mut tables = Tables { calendar: Default::default(), ..Tables::from(state.clone()) };
+    for key in tables.keys.values_mut() {
+        key.ends_at = None;
+    }
+    tables
 }
 
 proptest! {
