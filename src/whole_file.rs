@@ -32,7 +32,7 @@ impl WholeFile {
     /// When the directory does not take it.
     pub fn of_one_writer(path: PathBuf) -> io::Result<Self> {
         match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Self::create(path),
         }
     }
