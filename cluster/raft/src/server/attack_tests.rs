@@ -95,16 +95,15 @@ impl Attacker {
     async fn leads(&self, target: &Node) -> Vec<(&'static str, Result<(), Status>)> {
         let mut client = RaftClient::new(self.channel.clone());
         let mut highest = Vote::new(u64::MAX - 1, self.id);
-        let asks = VoteRequest::<TypeConfig>::new(highest.clone(), None);
+        let asks = VoteRequest::<TypeConfig>::new(highest, None);
         highest.committed = true;
         let beat = AppendEntriesRequest::<TypeConfig> {
-            vote: highest.clone(),
+            vote: highest,
             prev_log_id: None,
             entries: Vec::new(),
             leader_commit: None,
         };
-        let offers =
-            TransferLeaderRequest::<TypeConfig>::new(highest.clone(), target.cluster().node_id().0, None);
+        let offers = TransferLeaderRequest::<TypeConfig>::new(highest, target.cluster().node_id().0, None);
         let head = proto::SnapshotHead {
             route: self.route(target),
             vote: codec::encode(&highest).unwrap().into(),

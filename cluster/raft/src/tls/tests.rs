@@ -367,8 +367,7 @@ async fn a_node_shows_earlier_versions_the_key_of_the_secret_and_later_ones_its_
         let node = door(SECRET);
         let again = std::future::pending();
         let acceptor = TlsAcceptor::from(Arc::new(config));
-        let (admitted, entered) =
-            tokio::join!(acceptor.accept(accepted), node.enter(connected, again, None));
+        let (admitted, entered) = tokio::join!(acceptor.accept(accepted), node.enter(connected, again, None));
         assert!(admitted.is_ok() && entered.is_ok(), "{:?} {:?}", admitted.err(), entered.err());
         let shown = earlier.shown.lock().unwrap().clone();
         assert_eq!(shown == bare.to_vec(), !is_own, "{}", named.len());

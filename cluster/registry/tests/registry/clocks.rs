@@ -3,7 +3,7 @@
 use acefleet_registry::cause::Cause;
 use acefleet_registry::plan::stop_idle;
 use acefleet_registry::state::Tables;
-use acefleet_registry::{Command, Elapsed, NodeId, OpId, Proposal, Reply, State, apply};
+use acefleet_registry::{Command, Elapsed, KeyName, NamedKey, NodeId, OpId, Proposal, Reply, State, apply};
 use proptest::prelude::*;
 
 use crate::support::arbitrary::histories;
@@ -55,9 +55,9 @@ fn replayed(history: &[Proposal]) -> (State, Vec<Reply>) {
 /// The ends of keys are times of day, and nothing else that is decided is.
 fn without_calendar(state: &State) -> Tables {
     let mut tables = Tables { calendar: Default::default(), ..Tables::from(state.clone()) };
-    for key in tables.keys.values_mut() {
-        key.ends_at = None;
-    }
+    let endless =
+        |(name, key): (&KeyName, &NamedKey)| (name.clone(), NamedKey { ends_at: None, ..key.clone() });
+    tables.keys = tables.keys.iter().map(endless).collect();
     tables
 }
 

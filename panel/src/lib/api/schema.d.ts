@@ -1080,7 +1080,7 @@ export interface paths {
          * @description Text messages `{"type","data"}`: first `snapshot` with all engines, then `change` for each that changes, at last `bye`. `data` is
          *     that of the frames of the same name in `GET /events/stream?kinds=change&types=engine`, which has more and should be preferred. Connect
          *     again after the end: there is a new snapshot. Nothing is read here: who sends a message is closed with code 1008. As every read it
-         *     needs no key, and an open node refuses pages of other sites.
+         *     needs a key only with `ACEFLEET_READS=key`, and an open node refuses pages of other sites.
          */
         get: operations["follow_engines"];
         put?: never;
