@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use acefleet_registry::Level;
 use openraft::ChangeMembers;
@@ -20,12 +21,17 @@ use crate::types::Member;
 /// Nodes whose keys are kept: more than a cluster has.
 const MOST: usize = 128;
 
+/// Longest time of one change. A leader that has lost its majority would wait until it is deposed.
+const WITHIN: Duration = Duration::from_secs(2);
+/// How long the key of a node is not noted for which two were shown.
+const UNSURE_FOR: Duration = Duration::from_secs(60);
+
 /// What was shown for one node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Seen {
     One(NodeKey),
-    /// Different keys: two nodes call themselves by one id.
-    Several,
+    /// Different keys: two nodes call themselves by one id. Both had to show theirs until then.
+    Several(Instant),
 }
 
 /// Keys that members have shown whose key the cluster does not know yet.
@@ -44,10 +50,11 @@ impl KeysSeen {
         let mut keys = self.keys();
         match keys.get(&id) {
             Some(Seen::One(before)) if *before == key => {}
-            Some(Seen::Several) => {}
+            Some(Seen::Several(at)) if at.elapsed() < UNSURE_FOR => {}
+            Some(Seen::Several(_)) => drop(keys.insert(id, Seen::One(key))),
             Some(Seen::One(before)) => {
                 tracing::error!(id, one = %before, other = %key, "two nodes call themselves by one id, so the key of neither is noted");
-                keys.insert(id, Seen::Several);
+                keys.insert(id, Seen::Several(Instant::now()));
             }
             None if keys.len() < MOST => drop(keys.insert(id, Seen::One(key))),
             None => {}
@@ -57,7 +64,7 @@ impl KeysSeen {
     fn of(&self, id: u64) -> Option<NodeKey> {
         match self.keys().get(&id) {
             Some(Seen::One(key)) => Some(*key),
-            Some(Seen::Several) | None => None,
+            Some(Seen::Several(_)) | None => None,
         }
     }
 
@@ -90,10 +97,15 @@ pub(crate) async fn note(core: &Core) {
     }
     let Ok(_one_at_a_time) = core.membership.try_lock() else { return };
     let noted = unknown(members(core).0);
+    if noted.is_empty() {
+        return;
+    }
     let names: Vec<&str> = noted.values().map(|member| member.name.as_str()).collect();
     let names = names.join(", ");
     // A failure is repeated later.
-    if !noted.is_empty() && commit(core, ChangeMembers::SetNodes(noted), true).await.is_ok() {
+    let noting = commit(core, ChangeMembers::SetNodes(noted), true);
+    let is_noted = matches!(tokio::time::timeout(WITHIN, noting).await, Ok(Ok(())));
+    if is_noted {
         tracing::info!("the cluster knows the keys of {names} from now on");
     }
 }

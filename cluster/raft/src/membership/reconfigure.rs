@@ -64,6 +64,7 @@ async fn learn(
     check_place(core, id, member, replaces).map_err(Changed::Refused)?;
     if let Some(old) = replaces {
         replace::check_silent(core, old)?;
+        replace::check_key(members(core).0.get(&old), member)?;
     }
     let recorded = members(core).0.get(&id).cloned();
     match &recorded {

@@ -11,12 +11,24 @@ use super::commit::{PAUSE, commit, is_close, members};
 use crate::errors::WriteError;
 use crate::proposals::write;
 use crate::replica::core::Core;
+use crate::types::Member;
 
 /// A member that answers is not replaced.
 pub(crate) fn check_silent(core: &Core, old: u64) -> Result<(), Changed> {
     match core.recorded(old) {
         Some(member) if !core.is_silent(old) => Err(Changed::Unknown(format!(
             "{} (id {old}) answered a moment ago, so it is not replaced",
+            member.name
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Only the node itself, with its key, takes the place of a member.
+pub(crate) fn check_key(before: Option<&Member>, member: &Member) -> Result<(), Changed> {
+    match before.and_then(|before| before.key) {
+        Some(key) if member.key != Some(key) => Err(Changed::Refused(format!(
+            "{} has another key than the member whose place it is to take: remove that one first",
             member.name
         ))),
         _ => Ok(()),
@@ -36,7 +48,10 @@ pub(crate) async fn replace(core: &Core, old: u64, new: u64, deadline: Instant) 
             Some(before) if before.name != member.name => {
                 return Err(Changed::Refused(format!("{} is not {}", member.name, before.name)));
             }
-            Some(_) => check_silent(core, old)?,
+            Some(before) => {
+                check_silent(core, old)?;
+                check_key(Some(before), member)?;
+            }
         }
         if is_close(core, new)? {
             break;

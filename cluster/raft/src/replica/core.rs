@@ -159,6 +159,13 @@ impl Core {
         metrics.membership_config.get_node(&id).is_some()
     }
 
+    /// Log index of the members in force.
+    pub fn members_index(&self) -> u64 {
+        let metrics = self.raft.server_metrics();
+        let metrics = metrics.borrow_watched();
+        metrics.membership_config.log_id().as_ref().map_or(0, |log_id| log_id.index)
+    }
+
     /// What is known of a member: by the log, or by the formation before it has begun.
     pub fn known(&self, id: u64) -> Option<Known> {
         let metrics = self.raft.server_metrics();

@@ -131,7 +131,7 @@ impl Service {
                 }
             };
         }
-        if judged.is_ok() && known.is_some_and(|known| known.key.is_none()) {
+        if judged.is_ok() && part != Part::Any && known.is_some_and(|known| known.key.is_none()) {
             self.0.keys_seen.note(id, origin.shown);
         }
         judged.map_err(|why| {

@@ -61,7 +61,7 @@ impl forward_server::Forward for Service {
     ) -> Result<Response<proto::ReadIndexReply>, Status> {
         let origin = origin(&request);
         let request = request.into_inner();
-        self.check(origin, request.route.as_ref(), Part::Any)?;
+        self.check(origin, request.route.as_ref(), Part::Member)?;
         let outcome = match read::confirm(&self.0, deadline(request.remaining_ms)).await {
             Confirmed::Index(index) => read_index_reply::Outcome::Index(index),
             Confirmed::NotLeader(leader) => read_index_reply::Outcome::NotLeader(proto::NotLeader { leader }),

@@ -44,6 +44,7 @@ impl node_server::Node for Service {
         } else {
             accept::infos(&identity.founders)
         };
+        let contacts = self.0.wire.contacts();
         Ok(Response::new(proto::HelloReply {
             name: identity.node_name.clone(),
             node_id: identity.node_id,
@@ -61,7 +62,7 @@ impl node_server::Node for Service {
             remembers: Some((&self.0.remembers(caller)).into()),
             trust: proto::Trust::from(*self.0.trust.borrow()).into(),
             leads: self.0.leads_with_majority(),
-            led: self.0.wire.contacts().leader_age() < LED_LATELY,
+            led: contacts.has_had_leader() && contacts.leader_age() < LED_LATELY,
         }))
     }
 

@@ -11,6 +11,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::check::{Sender, origin};
 use super::{Service, decode, receive, streams};
+use crate::membership::speaks::Part;
 use crate::snapshot::Snapshot;
 use crate::transport::proto::{self, raft_server};
 use crate::types::{TypeConfig, Vote};
@@ -129,6 +130,8 @@ impl raft_server::Raft for Service {
         self.check_leader(sender, &vote)?;
         let path = self.0.snapshots.temporary();
         let (guard, file) = receive::body(&head, &mut parts, path).await?;
+        // It may have been removed meanwhile.
+        self.may(sender, Part::Voter)?;
         let snapshot = Snapshot { meta: file.header.meta(), snapshot: file };
         let raft = self.0.raft.clone();
         // A task of its own: the file must outlive a sender that gives up.

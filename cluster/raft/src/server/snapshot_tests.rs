@@ -36,7 +36,8 @@ fn a_sender_that_gives_up_at_any_moment_does_not_end_the_node() {
         let (state, dir) = (large_state(), tempfile::tempdir().unwrap());
         let mut raft = RaftClient::new(testing::channel(&node.address).await);
         let sender = Said::Member(Known { key: None, votes: true });
-        node.cluster.core().introductions.told(7, sender);
+        let core = node.cluster.core();
+        core.introductions.told(7, sender, core.members_index());
         let route = proto::Route { from: 7, ..route(&node.cluster, &node.cluster) };
         for round in 0..40_u64 {
             let (term, index) = (100 + round, 1_000 + round);

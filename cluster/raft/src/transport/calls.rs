@@ -71,7 +71,18 @@ impl Wire {
         let greeting = self.greeting(own_address, nonce);
         let outcome = bounded(limit, client.hello(Request::new(greeting))).await;
         self.note_at(address, outcome.as_ref().err());
-        outcome
+        let reply = outcome?;
+        match self.unproved(address, &reply) {
+            None => Ok(reply),
+            // It calls itself a member whose key it has not been asked for: now it is.
+            Some(key) => self.hello_proved(address, own_address, Some(key), limit).await,
+        }
+    }
+
+    /// The key that the node at this address has to prove for what it says of itself, if it has not been asked for.
+    fn unproved(&self, address: &str, reply: &proto::HelloReply) -> Option<NodeKey> {
+        let key = self.key_of(reply.node_id)?;
+        (self.key_at(address) != Some(key)).then_some(key)
     }
 
     /// Asks which node is at an address now, over a connection of its own.
@@ -81,7 +92,11 @@ impl Wire {
         own_address: &str,
         limit: Duration,
     ) -> Result<proto::HelloReply, CallError> {
-        self.hello_proved(address, own_address, None, limit).await
+        let reply = self.hello_proved(address, own_address, None, limit).await?;
+        match self.key_of(reply.node_id) {
+            None => Ok(reply),
+            Some(key) => self.hello_proved(address, own_address, Some(key), limit).await,
+        }
     }
 
     /// The same of a node that has to prove this key, if one is known.

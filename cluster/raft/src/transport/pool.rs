@@ -80,7 +80,8 @@ pub(super) fn dial_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Dia
 struct Target {
     way: Arc<Way>,
     reach: Arc<Reach>,
-    lanes: HashMap<Lane, Channel>,
+    /// Each with the key that was asked for. A connection from before it was known does not count.
+    lanes: HashMap<Lane, (Option<NodeKey>, Channel)>,
 }
 
 /// Connections by address and lane.
@@ -115,23 +116,24 @@ impl Pool {
 
     /// The channel to an address. Cheap; connects when first used, within the back-off.
     pub fn channel(&self, address: &str, lane: Lane) -> Channel {
+        let key = self.roll.key_at(address);
         self.target(address, |target| {
-            let (way, reach) = (&target.way, &target.reach);
-            let proves = || Proves::Recorded(Arc::clone(&self.roll), address.to_owned());
-            target
-                .lanes
-                .entry(lane)
-                .or_insert_with(|| {
-                    open(self.door.clone(), Arc::clone(way), Some(Arc::clone(reach)), proves())
-                })
-                .clone()
+            if let Some((asked, channel)) = target.lanes.get(&lane)
+                && *asked == key
+            {
+                return channel.clone();
+            }
+            let (way, reach) = (Arc::clone(&target.way), Arc::clone(&target.reach));
+            let channel = open(self.door.clone(), way, Some(reach), key);
+            target.lanes.insert(lane, (key, channel.clone()));
+            channel
         })
     }
 
     /// A connection of its own to a node with this key, if one is known; dialled at once, connects when first used.
     pub fn aside(&self, address: &str, key: Option<NodeKey>) -> Channel {
         let way = Arc::new(Way::new(address.to_owned(), Arc::clone(&self.ways)));
-        open(self.door.clone(), way, None, Proves::This(key))
+        open(self.door.clone(), way, None, key)
     }
 
     /// When an address may be dialled.
@@ -146,25 +148,8 @@ impl Pool {
     }
 }
 
-/// Which key the node at the other end has to prove.
-#[derive(Clone)]
-enum Proves {
-    /// That of the member that the cluster knows at this address, if any.
-    Recorded(Arc<Roll>, String),
-    /// This one, if any.
-    This(Option<NodeKey>),
-}
-
-impl Proves {
-    fn key(&self) -> Option<NodeKey> {
-        match self {
-            Self::Recorded(roll, address) => roll.key_at(address),
-            Self::This(key) => *key,
-        }
-    }
-}
-
-fn open(door: Door, way: Arc<Way>, reach: Option<Arc<Reach>>, proves: Proves) -> Channel {
+/// A channel to a node that has to prove this key, if one is known.
+fn open(door: Door, way: Arc<Way>, reach: Option<Arc<Reach>>, key: Option<NodeKey>) -> Channel {
     // The URI only fills the authority header: the connector dials the address itself.
     Endpoint::from_static("http://acefleet.cluster")
         .initial_stream_window_size(STREAM_WINDOW)
@@ -174,7 +159,6 @@ fn open(door: Door, way: Arc<Way>, reach: Option<Arc<Reach>>, proves: Proves) ->
         .keep_alive_while_idle(true)
         .connect_with_connector_lazy(service_fn(move |_: Uri| {
             let (door, way, reach) = (door.clone(), Arc::clone(&way), reach.clone());
-            let key = proves.key();
             async move {
                 if let Some(reach) = &reach {
                     reach.enter().await.map_err(DialError::Waits)?;

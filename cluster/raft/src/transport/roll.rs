@@ -41,6 +41,11 @@ impl Roll {
         redirect.map_or(recorded, |(_, address)| address).to_owned()
     }
 
+    /// The key of a member, if it is known.
+    pub fn key_of(&self, id: u64) -> Option<NodeKey> {
+        self.members.load().get(&id)?.key
+    }
+
     /// The key of the member that is dialled at this address, if it is known.
     pub fn key_at(&self, address: &str) -> Option<NodeKey> {
         let members = self.members.load();

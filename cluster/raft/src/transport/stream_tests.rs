@@ -50,7 +50,7 @@ impl Bed {
         let identity = IdentityFile::open(&own, "b").unwrap();
         identity.bind(&member.cluster_id().unwrap(), Vec::new()).unwrap();
         let sender = Said::Member(Known { key: None, votes: true });
-        member.core().introductions.told(identity.load().node_id, sender);
+        member.core().introductions.told(identity.load().node_id, sender, member.core().members_index());
         let contacts = Arc::new(Contacts::new(Timing::default()));
         let door = crate::testing::door(crate::testing::SECRET, crate::Plain::Refused);
         let wire = Arc::new(Wire::new(door, Arc::new(identity), contacts, String::new(), Level::CURRENT));

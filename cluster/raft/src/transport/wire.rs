@@ -203,6 +203,14 @@ impl Wire {
             .max_encoding_message_size(MAX_MESSAGE)
     }
 
+    pub(super) fn key_of(&self, id: u64) -> Option<NodeKey> {
+        self.roll.key_of(id)
+    }
+
+    pub(super) fn key_at(&self, address: &str) -> Option<NodeKey> {
+        self.roll.key_at(address)
+    }
+
     /// A connection for one call, to a node with this key, if one is known. The caller chooses the address, so the connection is not pooled.
     pub(super) fn aside(&self, address: &str, key: Option<NodeKey>) -> NodeClient<Channel> {
         NodeClient::new(self.pool.aside(address, key))

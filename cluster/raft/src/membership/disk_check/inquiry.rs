@@ -103,6 +103,12 @@ impl Inquiry {
             .nodes()
             .map(|(id, member)| (*id, (member.name.clone(), core.wire.address(*id, member))))
             .collect();
+        // What answers as a member has to prove its key.
+        let noted = stored.membership().nodes().any(|(_, member)| member.key.is_some());
+        if !core.wire.has_members() {
+            let nodes = stored.membership().nodes();
+            core.wire.set_members(nodes.map(|(id, member)| (*id, member.clone())).collect());
+        }
         if known.is_empty() {
             if self.roll.members.is_empty() {
                 self.roll = Roll::of_founders(&own.founders);
@@ -127,6 +133,7 @@ impl Inquiry {
             if let Ok(hello) = hello
                 && hello.cluster_id == own.cluster_id
                 && hello.node_id != own.node_id
+                && (!noted || known.contains_key(&hello.node_id))
             {
                 // Checked first: a removed node must not take events that nobody gets.
                 if !known.is_empty() && removal::is_removed(&own, index, &hello) {

@@ -19,6 +19,9 @@ pub(crate) async fn accept(core: &Core, request: FormRequest) -> Result<(), Stri
     if let Some(bound) = own.cluster_id.as_deref().filter(|bound| *bound != request.cluster_id) {
         return Err(format!("{} already belongs to cluster {bound}", own.node_name));
     }
+    if own.cluster_id.is_some() && own.founders.is_empty() {
+        return Err(format!("{} joins a cluster that runs, and waits for its leader", own.node_name));
+    }
     if core.raft.is_initialized().await.map_err(|e| e.to_string())? {
         return Err(format!("{} already runs in a cluster", own.node_name));
     }
