@@ -56,7 +56,7 @@ async fn empty(steps: &Steps, name: String, args: &Begin) -> Result<Done, Failed
     let seen = cluster(steps).await?;
     let member = seen.member(&name)?;
     let votes = prediction(steps, &name).await?;
-    let refused = votes.refused(&name).filter(|_| !args.force);
+    let refused = votes.refused(&name, &seen.leaving_beside(&name)).filter(|_| !args.force);
     if args.which.dry_run {
         let plan = plan(&seen, &member, &votes, args);
         return match refused {
@@ -76,9 +76,9 @@ async fn empty(steps: &Steps, name: String, args: &Begin) -> Result<Done, Failed
     }
     emptied(steps, &name).await?;
     hand_over(steps, &name).await?;
-    // Another voter may have failed during the wait.
-    let votes = prediction(steps, &name).await?;
-    if let Some(why) = votes.refused(&name).filter(|_| !args.force) {
+    // Another voter may have failed during the wait, or somebody empties it, too.
+    let (votes, seen) = (prediction(steps, &name).await?, cluster(steps).await?);
+    if let Some(why) = votes.refused(&name, &seen.leaving_beside(&name)).filter(|_| !args.force) {
         return Err(Failed::new(CONFIGURATION, format!("do not stop it now: {why}, or use --force")));
     }
     let next = next(&name, &votes);

@@ -98,6 +98,16 @@ impl Cluster {
         found.cloned().ok_or_else(|| Failed::no_member(name))
     }
 
+    /// Other voters that answer and are being drained: they may be away soon, too.
+    pub fn leaving_beside(&self, name: &str) -> Vec<&str> {
+        let votes = |member: &&Member| matches!(member.role, Word::Known(Role::Voter | Role::Leader));
+        let others = self.nodes.iter().filter(|member| member.name != name).filter(votes);
+        others
+            .filter(|member| member.is_up() && member.is_draining())
+            .map(|member| member.name.as_str())
+            .collect()
+    }
+
     /// Who should lead instead of this member: a voter that takes part, rather one that is in use, and that has most of the log.
     pub fn successor(&self, instead_of: &str) -> Option<&str> {
         let can = |member: &&Member| {
@@ -133,10 +143,24 @@ struct Sum {
 }
 
 impl Prediction {
-    /// Why the member must not be stopped.
-    pub fn refused(&self, name: &str) -> Option<String> {
-        let votes = self.votes.as_ref().filter(|votes| self.alive && !votes.stop_keeps_majority)?;
+    /// Why the member must not be stopped, while these others are being drained.
+    pub fn refused(&self, name: &str, leaving: &[&str]) -> Option<String> {
+        let votes = self.votes.as_ref().filter(|_| self.alive)?;
         let Sum { voters, needed, .. } = votes.before;
+        let left = votes.after.alive.saturating_sub(leaving.len() as u64);
+        if votes.stop_keeps_majority && left < needed {
+            let others = leaving.iter().map(|name| shown(name)).collect::<Vec<_>>().join(" and ");
+            return Some(format!(
+                "{others} {} being drained, too: with {} away as well {left} of {voters} voters would answer, and {needed} are needed. Wait until that \
+                 is over: acefleet maintenance end {}",
+                if leaving.len() == 1 { "is" } else { "are" },
+                shown(name),
+                leaving.first().map(|name| shown(name)).unwrap_or_default()
+            ));
+        }
+        if votes.stop_keeps_majority {
+            return None;
+        }
         let help = match voters {
             1 => "add members first",
             _ => "start a voter that is down, or add one, first",

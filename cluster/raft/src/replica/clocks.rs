@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use acefleet_registry::{Command, Elapsed, State, WallMs};
 
 use super::core::Core;
-use super::times::{Times, difference};
+use super::times::{Times, UNSURE_FOR, difference};
 use crate::time::wall::{self, Scene};
 
 /// A larger difference from the shown time is worth a warning.
@@ -37,6 +37,7 @@ impl Core {
         times.judge.look(own, steady, at);
         // Without a leader the shown time stands still.
         if leaderless >= SHOWN_STOPS_AFTER {
+            times.unsure_until = at + UNSURE_FOR;
             return;
         }
         let skew = times.shown(&view.state, at).map(|wall| difference(own, wall));
@@ -90,11 +91,16 @@ impl Core {
         shown.unwrap_or_else(|| (self.options.clock.0)())
     }
 
-    /// The time of day of the cluster, by which something may end; never that of this host's clock. A node that has heard of no leader since its
-    /// start takes the newest moment that it has. Absent before the first leader has said the time.
+    /// The time of day of the cluster, by which something may end, and not that of this host's clock: unless there is no leader, or there was none
+    /// within the last half minute. The time of the cluster stands still then, so the later of both counts. Absent before the first leader has
+    /// said the time.
     pub fn wall_of_cluster(&self, state: &State) -> Option<WallMs> {
-        let shown = self.times().shown(state, Instant::now());
-        shown.or_else(|| state.wall(state.clock_ms()))
+        let (own, at) = ((self.options.clock.0)(), Instant::now());
+        let is_leaderless = self.leaderless() >= SHOWN_STOPS_AFTER;
+        let times = self.times();
+        let known = times.shown(state, at).or_else(|| state.wall(state.clock_ms()))?;
+        let is_unsure = is_leaderless || at < times.unsure_until;
+        Some(if is_unsure { known.max(own) } else { known })
     }
 
     /// The time of day at a moment, to be shown.

@@ -7,6 +7,9 @@ use acefleet_registry::{Elapsed, State, WallMs};
 use crate::time::elapsed::ElapsedClock;
 use crate::time::wall::{self, Judge};
 
+/// A new leader has heard the clocks of others, and corrected the time of day, within this time.
+pub(super) const UNSURE_FOR: Duration = Duration::from_secs(30);
+
 /// The clocks of a node.
 #[derive(Debug)]
 pub(crate) struct Times {
@@ -17,6 +20,8 @@ pub(crate) struct Times {
     /// Since when the own clock differs.
     pub skewed: Option<Instant>,
     pub warned: bool,
+    /// Until then the time of day of the cluster may be old: it stands still without a leader, and is corrected some seconds after there is one.
+    pub unsure_until: Instant,
     /// Offset of this host, in milliseconds, before the first leader has set one.
     provisional: Option<i64>,
 }
@@ -30,6 +35,7 @@ impl Times {
             slept: wall::slept(),
             skewed: None,
             warned: false,
+            unsure_until: Instant::now() + UNSURE_FOR,
             provisional: None,
         }
     }
