@@ -24,8 +24,8 @@ use crate::http::request::{content_type, origin};
 
 /// Until the end of the body.
 const BODY_WITHIN: Duration = Duration::from_millis(2_000);
-/// How long a write without a leader is held and repeated.
-const WRITE_WITHIN: Duration = Duration::from_millis(2_300);
+/// How long a write without a leader is held and repeated. What is left is for an event to reach the disk of the outbox.
+const WRITE_WITHIN: Duration = Duration::from_millis(2_200);
 /// Until the container of an engine runs.
 const PROVISION_WITHIN: Duration = Duration::from_millis(2_400);
 /// Until the answer, except for calls that wait for a container to stop or for a change of members.
