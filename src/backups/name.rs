@@ -1,4 +1,4 @@
-//! Names of scheduled backups: they sort by time, and tell whose and of what they are. Whatever has another name was not made here.
+//! Names of scheduled backups: they begin with the time of the cluster, and tell whose and of what they are. Whatever has another name was not made here.
 
 use std::fmt::{self, Display, Formatter};
 

@@ -156,7 +156,8 @@ fn unreachable(member: &Member, error: &CallError) -> Changed {
 
 /// Two processes with one id: the data directory was copied.
 async fn only_one(core: &Core, id: u64, known: &Member, there: &HelloReply) -> Result<(), Changed> {
-    let old = core.wire.hello_once(&known.address, &core.options.advertise, CALL_LIMIT).await;
+    let own = &core.options.advertise;
+    let old = core.wire.hello_proved(&known.address, own, known.key, CALL_LIMIT).await;
     match old {
         Ok(old) if old.node_id == id && old.instance != there.instance => Err(Changed::Refused(format!(
             "{} (id {id}) still runs at {}, too: two nodes have the same data directory, or a copy of it. Stop one \

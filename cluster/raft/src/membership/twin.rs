@@ -39,6 +39,7 @@ pub(crate) async fn watch(core: Arc<Core>) {
 pub(crate) async fn found(core: &Core) -> Option<String> {
     let own = core.identity.load();
     let own_address = &core.options.advertise;
+    let key = core.known(own.node_id).and_then(|known| known.key);
     let founding = own.founders.iter().find(|founder| founder.id == own.node_id);
     let places = [
         core.recorded(own.node_id).map(|member| member.address),
@@ -47,7 +48,7 @@ pub(crate) async fn found(core: &Core) -> Option<String> {
     ];
     let places: BTreeSet<String> = places.into_iter().flatten().collect();
     for address in places {
-        match core.wire.hello_once(&address, own_address, CALL_LIMIT).await {
+        match core.wire.hello_proved(&address, own_address, key, CALL_LIMIT).await {
             Ok(hello) if hello.node_id == own.node_id && hello.instance != core.instance => {
                 return Some(address);
             }

@@ -7,7 +7,7 @@ use acefleet_registry::{Elapsed, State, WallMs};
 use crate::time::elapsed::ElapsedClock;
 use crate::time::wall::{self, Judge};
 
-/// A new leader has heard the clocks of others, and corrected the time of day, within this time.
+/// A new leader knows the clocks of others, and has corrected the time of day, within this time.
 pub(super) const UNSURE_FOR: Duration = Duration::from_secs(30);
 
 /// The clocks of a node.
