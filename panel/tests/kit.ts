@@ -41,9 +41,21 @@ export type Open = (hash: string, o?: Options) => Promise<Opened>;
 /** What the page does not cause: objects that end while they are shown, and network interfaces of the machine that come and go. */
 const EXPECTED = /404|net::ERR_NETWORK_CHANGED/;
 
+/**
+ * A time zone in which it is about noon, so that a walk at night sees the same times of today.
+ *
+ * Times of another day are shown with their day; a check that wants one asks for it.
+ */
+function noon(): string {
+  const behind = new Date().getUTCHours() - 12;
+  // The sign is turned round in these names.
+  return `Etc/GMT${behind < 0 ? '' : '+'}${behind}`;
+}
+
 export function opener(browser: Browser, site: Site): Open {
   return async (hash, o = {}) => {
     const context = await browser.newContext({
+      timezoneId: noon(),
       viewport: { width: o.width ?? 1440, height: o.height ?? 900 },
       reducedMotion: o.motion ?? 'reduce',
       forcedColors: o.forcedColours === true ? 'active' : 'none',

@@ -100,10 +100,12 @@ export function hosts(open: Open, { fleet }: Fake): void {
     const n = fleet.node('node-b');
     await card.getByText(`Draining: ${n?.engines} engines left.`).waitFor();
     await card.getByText(/Deadline \d\d:\d\d/).waitFor();
-    if (n?.drain) n.drain = { ...n.drain, engines_left: 2, streams_left: 1 };
+    const tomorrow = new Date(Date.now() + 24 * 3_600_000).toISOString();
+    if (n?.drain) n.drain = { ...n.drain, deadline: tomorrow, engines_left: 2, streams_left: 1 };
     fleet.change('node', 'node-b', n);
     await card.getByText('Draining: 2 engines left.').waitFor();
     await card.getByText('1 stream is left').waitFor();
+    await card.getByText(/Deadline \S+\s\S+\s\d\d:\d\d\./).waitFor();
     await page.locator('.toast').getByRole('button', { name: 'Undo' }).click();
     await card.getByRole('button', { name: 'Cordon' }).waitFor();
     same(n?.availability, 'active', 'node-b');
