@@ -14,6 +14,7 @@ use crate::records::cause::Cause;
 use crate::records::engine::{EngineSpec, Health, Ports};
 use crate::records::health::HealthFault;
 use crate::records::ids::{EngineId, NodeId, OpId};
+use crate::records::join_token::{PublicKey, TokenId};
 use crate::records::key::{KeyName, Role};
 use crate::records::lack::Lack;
 use crate::records::node::{DockerState, NodeInfo, Wanted};
@@ -229,6 +230,15 @@ pub enum Command {
         /// Its name.
         name: KeyName,
     },
+    /// Further nodes may join with a token.
+    CreateJoinToken(CreateJoinToken),
+    /// A node joins with one.
+    UseJoinToken(UseJoinToken),
+    /// A token is good for nothing any more.
+    RevokeJoinToken {
+        /// What it is called.
+        id: TokenId,
+    },
     /// A new leader says so: elections are not in the log.
     Leads {
         /// The leader.
@@ -320,6 +330,28 @@ pub struct CreateKey {
     /// Milliseconds from now until it ends, in the time of day of the cluster. Without them it does not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttl_ms: Option<u64>,
+}
+
+/// A token to be made. Its text never leaves the node that makes it, but in the answer to who asked for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CreateJoinToken {
+    /// Its public key.
+    pub key: PublicKey,
+    /// Milliseconds from now until it ends, in the time of day of the cluster.
+    pub ttl_ms: u64,
+    /// Nodes that may join with it.
+    pub uses: u32,
+}
+
+/// A node that has proved to have a token, and a key of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UseJoinToken {
+    /// Public key of the token.
+    pub token: PublicKey,
+    /// Public key of the node.
+    pub node: PublicKey,
+    /// Name of the node.
+    pub name: String,
 }
 
 /// An engine that is in use although no stream is listed on it.

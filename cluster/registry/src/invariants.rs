@@ -7,6 +7,7 @@ use crate::level::Level;
 use crate::records::engine::Phase;
 use crate::records::event::{EVENTS_MAX, KEPT_EACH};
 use crate::records::ids::NodeId;
+use crate::records::join_token::TOKENS_MAX;
 use crate::records::key::KEYS_MAX;
 use crate::state::State;
 use crate::weight;
@@ -107,6 +108,9 @@ fn check_state(state: &State) -> Checked {
     ensure!(tables.tombstones.keys().all(|id| state.stream(id).is_none()), "a known stream has a tombstone");
     ensure!(tables.ops.len() == tables.op_order.len() && tables.ops.len() <= 8_192, "op-ids leak");
     ensure!(tables.keys.len() <= KEYS_MAX, "there are too many keys");
+    ensure!(tables.join_tokens.len() <= TOKENS_MAX, "there are too many join tokens");
+    let overdrawn = state.join_tokens().any(|(_, token)| token.used.len() > token.uses as usize);
+    ensure!(!overdrawn, "a join token is used too often");
     let hashes: BTreeSet<_> = state.keys().map(|(_, key)| key.hash.0).collect();
     ensure!(hashes.len() == tables.keys.len(), "two keys cannot be told apart");
     let most = if state.level() >= Level::KEEPS_MORE_EVENTS { 2 * KEPT_EACH } else { EVENTS_MAX };

@@ -101,6 +101,8 @@ impl Level {
     pub const NODE_KEYS: Self = Self(3);
     /// From here on there are named keys, and who made a change with one is called by its name.
     pub const NAMED_KEYS: Self = Self(3);
+    /// From here on nodes join with tokens.
+    pub const JOIN_TOKENS: Self = Self(3);
     /// What this program knows.
     pub const CURRENT: Self = Self(3);
 }
@@ -133,6 +135,9 @@ impl Command {
             Self::EngineStop { when: StopWhen::Replaced, .. } => Level::REPLACES_ON_DEMAND,
             Self::ChangeSettings(_) => Level::OWNS_SETTINGS,
             Self::CreateKey(_) | Self::RevokeKey { .. } => Level::NAMED_KEYS,
+            Self::CreateJoinToken(_) | Self::UseJoinToken(_) | Self::RevokeJoinToken { .. } => {
+                Level::JOIN_TOKENS
+            }
             Self::SetPolicy(policy) if policy.down_after_ms != Policy::default().down_after_ms => {
                 Level::OWNS_SETTINGS
             }

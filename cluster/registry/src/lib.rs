@@ -49,8 +49,8 @@ pub use records::policy::Policy;
 pub use records::stream::Stream;
 pub use records::time::{Elapsed, WallMs};
 pub use records::{
-    breaker, calendar, category, cause, end_reason, engine, event, group, health, key, lack, mark, node,
-    policy, settings, settings_log, stream, vpn,
+    breaker, calendar, category, cause, end_reason, engine, event, group, health, join_token, key, lack,
+    mark, node, policy, settings, settings_log, stream, vpn,
 };
 pub use reply::{Refusal, RefusalCode, Reply};
 pub use state::State;

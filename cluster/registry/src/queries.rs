@@ -14,6 +14,7 @@ use crate::records::engine::{Engine, Phase, Usage};
 use crate::records::event::EventLog;
 use crate::records::group::Group;
 use crate::records::ids::{EngineId, NodeId, OpId};
+use crate::records::join_token::{JoinToken, PublicKey};
 use crate::records::key::{KeyName, NamedKey};
 use crate::records::node::Leader;
 use crate::records::node::{DockerState, Node};
@@ -48,7 +49,9 @@ impl State {
         let lacks = weight::lacks(self.tables.lacks.len());
         let failing = weight::failing(self.tables.failing.len());
         let keys = weight::keys(self.tables.keys.len());
-        Weights { foreign, lacks, failing, keys, ..self.index.weights }
+        let tokens = self.tables.join_tokens.values();
+        let join_tokens = tokens.map(|token| weight::join_token(token.used.len())).sum();
+        Weights { foreign, lacks, failing, keys, join_tokens, ..self.index.weights }
     }
 
     /// Whether nodes, engines and settings are those of `other`, an earlier or later state of the same
@@ -114,6 +117,17 @@ impl State {
     #[must_use]
     pub fn access(&self) -> Option<Access> {
         self.tables.access
+    }
+
+    /// Tokens by which further nodes join, by public key; those that have ended may be among them.
+    pub fn join_tokens(&self) -> impl Iterator<Item = (&PublicKey, &JoinToken)> {
+        self.tables.join_tokens.iter()
+    }
+
+    /// The token with this public key.
+    #[must_use]
+    pub fn join_token(&self, key: &PublicKey) -> Option<&JoinToken> {
+        self.tables.join_tokens.get(key)
     }
 
     /// Named keys, ended ones included, by name.

@@ -32,6 +32,7 @@ impl State {
             vpns: vpns.iter().map(|(key, old)| (key.clone(), Arc::new(vpn(old)))).collect(),
             // Their names may be those of people.
             keys: OrdMap::new(),
+            join_tokens: OrdMap::new(),
             events: events.each(event),
             settings: settings.without_callers(),
             // They name streams, or repeat what callers were answered.

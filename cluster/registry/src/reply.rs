@@ -41,6 +41,8 @@ pub enum RefusalCode {
     InvalidSettings,
     /// A key that cannot be made.
     KeyRefused,
+    /// A join token that cannot be made, or with which nobody joins.
+    TokenRefused,
     /// The registry holds as many bytes of this kind as it may. Not remembered: a repeat may find room.
     NoRoom,
 }

@@ -14,6 +14,7 @@ use crate::records::engine::{Engine, Usage};
 use crate::records::event::{By, Event, EventLog, Keeps};
 use crate::records::group::Group;
 use crate::records::ids::{EngineId, NodeId, OpId};
+use crate::records::join_token::{JoinToken, PublicKey};
 use crate::records::key::{KeyName, NamedKey};
 use crate::records::lack::{Lack, Lacking};
 use crate::records::node::{Leader, Node};
@@ -59,6 +60,9 @@ pub struct Tables {
     /// Further keys.
     #[serde(skip_serializing_if = "OrdMap::is_empty")]
     pub keys: OrdMap<KeyName, NamedKey>,
+    /// By what further nodes join, by public key.
+    #[serde(skip_serializing_if = "OrdMap::is_empty")]
+    pub join_tokens: OrdMap<PublicKey, JoinToken>,
     /// The newest leader that said so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub leader: Option<Leader>,

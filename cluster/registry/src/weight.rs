@@ -98,6 +98,8 @@ pub struct Weights {
     pub failing: u64,
     /// Named keys.
     pub keys: u64,
+    /// Join tokens.
+    pub join_tokens: u64,
 }
 
 impl Weights {
@@ -105,7 +107,7 @@ impl Weights {
     #[must_use]
     pub fn total(&self) -> u64 {
         let kept = self.started_streams + self.engines + self.nodes + self.vpns + self.foreign + self.lacks;
-        let kept = kept + self.failing + self.settings + self.keys;
+        let kept = kept + self.failing + self.settings + self.keys + self.join_tokens;
         let passing = self.events + self.ended_streams + self.ended_engines;
         kept + passing + self.tombstones + self.remembered
     }
@@ -274,6 +276,11 @@ pub(crate) fn failing(count: usize) -> u64 {
 /// So many named keys.
 pub(crate) fn keys(count: usize) -> u64 {
     KEY * count as u64
+}
+
+/// A join token that so many nodes have used.
+pub(crate) fn join_token(used: usize) -> u64 {
+    KEY * (1 + used as u64)
 }
 
 /// So many things that hosts lack.

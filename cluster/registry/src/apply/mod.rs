@@ -5,6 +5,7 @@ mod engines;
 mod failures;
 mod fate;
 mod found;
+mod join_tokens;
 mod keys;
 mod lacks;
 mod lost_hosts;
@@ -94,6 +95,9 @@ fn dispatch(state: &mut State, proposal: &Proposal) -> Reply {
         Command::SetAccess(access) => nodes::access(state, *access),
         Command::CreateKey(new) => keys::create(state, new, proposal),
         Command::RevokeKey { name } => keys::revoke(state, name),
+        Command::CreateJoinToken(new) => join_tokens::create(state, new, proposal),
+        Command::UseJoinToken(by) => join_tokens::used(state, by),
+        Command::RevokeJoinToken { id } => join_tokens::revoke(state, *id),
         Command::Leads { node, term } => nodes::leads(state, *node, *term),
         Command::LeadWanted { node } => nodes::lead_wanted(state, *node),
         Command::Reserve(reserve) => reserve::reserve(state, reserve, proposal.op_id, proposal.origin),

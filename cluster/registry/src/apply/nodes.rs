@@ -294,6 +294,8 @@ pub(super) fn recovered(state: &mut State, survivor: NodeId, former: &[String]) 
             state.tables.former_clusters.push_back(id.clone());
         }
     }
+    // Their uses since are not known.
+    state.tables.join_tokens.clear();
     state.tables.last_engine += PASSED_OVER;
     let name = state.tables.nodes.get(&survivor).map_or("the last node", |node| node.info.name.as_str());
     let message = format!("the cluster was recovered from {name}, without {} others", lost.len());

@@ -1,6 +1,6 @@
 //! What the tables hold: the records, with nothing but questions that a record answers by itself.
 //!
-//! - [`access`], [`key`], [`actor`]: who may call, and who did
+//! - [`access`], [`key`], [`actor`]: who may call, and who did; [`join_token`]: by what further nodes join
 //! - [`ids`]: names of members, engines and writes
 //! - [`node`], [`engine`], [`stream`], [`vpn`]: members, engines, streams and VPN containers
 //! - [`cause`], [`health`]: why an engine did not start, leaves, or ended, and what is wrong with one that fails its health checks
@@ -23,6 +23,7 @@ pub mod event;
 pub mod group;
 pub mod health;
 pub mod ids;
+pub mod join_token;
 pub mod key;
 pub mod lack;
 pub mod mark;

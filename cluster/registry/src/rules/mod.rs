@@ -15,7 +15,7 @@
 //! - [`liveness`]: how long a member may be silent, and what follows
 //! - [`lost_hosts`]: what a silent host is, and which of its engines are lost with it; [`spare`]: how many engines are kept free
 //! - [`floors_missed`]: which floors are not kept
-//! - [`settings`]: which settings can be in force together; [`keys`]: which keys can be made
+//! - [`settings`]: which settings can be in force together; [`keys`]: which keys can be made; [`join_tokens`]: who joins with a token
 //! - `matching`: which engine a stream event means
 
 pub(crate) mod admission;
@@ -27,6 +27,7 @@ pub mod floors_missed;
 pub mod health;
 pub(crate) mod held;
 pub mod hosts;
+pub mod join_tokens;
 pub mod keys;
 mod lacks;
 pub mod liveness;

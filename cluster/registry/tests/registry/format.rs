@@ -18,7 +18,7 @@ use acefleet_registry::{Command, OpId, Proposal, Reply, State, apply};
 
 use crate::format::states::{keys_state, marked_state};
 
-pub use samples::{create_key, name, proposal, samples};
+pub use samples::{create_key, create_token, name, proposal, samples, use_token};
 pub use states::{sample_state, settings_state, vpn_state};
 
 #[test]
@@ -73,7 +73,7 @@ fn golden(file: &str, lines: &[(String, Vec<u8>)]) -> Vec<Vec<u8>> {
 fn every_command_is_pinned_and_readable() {
     let samples = samples();
     let names: BTreeSet<&str> = samples.iter().map(name).collect();
-    assert_eq!(names.len(), 36, "a kind of command has no sample");
+    assert_eq!(names.len(), 39, "a kind of command has no sample");
     let encode = |command: &Command| rmp_serde::to_vec_named(&proposal(command.clone())).unwrap();
     let lines: Vec<_> = samples.iter().map(|command| (name(command).to_owned(), encode(command))).collect();
     for (bytes, command) in golden("proposals.hex", &lines).iter().zip(samples) {

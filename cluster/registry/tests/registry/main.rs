@@ -20,6 +20,7 @@ mod found;
 mod hand_outs;
 mod hostile;
 mod hosts;
+mod join_tokens;
 mod keys;
 mod lacks;
 mod leases;

@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 
 use acefleet_registry::breaker::BreakerKind;
 use acefleet_registry::cause::Cause;
-use acefleet_registry::command::{Adopt, ChangeSettings, CreateKey, InUse, Step, StopWhen};
+use acefleet_registry::command::{
+    Adopt, ChangeSettings, CreateJoinToken, CreateKey, InUse, Step, StopWhen, UseJoinToken,
+};
 use acefleet_registry::end_reason::EndReason;
 use acefleet_registry::engine::{EngineSpec, Health, Ports};
 use acefleet_registry::health::HealthFault;
+use acefleet_registry::join_token::PublicKey;
 use acefleet_registry::lack::Lack;
 use acefleet_registry::node::{DockerState, Wanted};
 use acefleet_registry::policy::{BreakerPolicy, PortRange};
@@ -58,6 +61,9 @@ pub fn name(command: &Command) -> &'static str {
         Command::SetAccess(_) => "set_access",
         Command::CreateKey(_) => "create_key",
         Command::RevokeKey { .. } => "revoke_key",
+        Command::CreateJoinToken(_) => "create_join_token",
+        Command::UseJoinToken(_) => "use_join_token",
+        Command::RevokeJoinToken { .. } => "revoke_join_token",
         Command::Leads { .. } => "leads",
         Command::LeadWanted { .. } => "lead_wanted",
         Command::StreamSilence { .. } => "stream_silence",
@@ -67,6 +73,17 @@ pub fn name(command: &Command) -> &'static str {
 
 pub(super) fn image(name: &str) -> Lack {
     Lack::Image(name.to_owned())
+}
+
+/// A join token whose key is of this byte alone.
+pub fn create_token(key: u8, ttl_ms: u64, uses: u32) -> Command {
+    Command::CreateJoinToken(CreateJoinToken { key: PublicKey([key; 32]), ttl_ms, uses })
+}
+
+/// The use of one by a node whose key is of one byte, too.
+pub fn use_token(token: u8, node: u8, name: &str) -> Command {
+    let name = name.to_owned();
+    Command::UseJoinToken(UseJoinToken { token: PublicKey([token; 32]), node: PublicKey([node; 32]), name })
 }
 
 /// A key that is told apart by its name, too.
@@ -192,6 +209,9 @@ pub fn samples() -> Vec<Command> {
         create_key("acexy", Role::Proxy, None),
         create_key("grafana", Role::Viewer, Some(2_592_000_000)),
         Command::RevokeKey { name: "acexy".parse().unwrap() },
+        create_token(1, 3_600_000, 2),
+        use_token(1, 7, "node-d"),
+        Command::RevokeJoinToken { id: PublicKey([1; 32]).id() },
     ]
 }
 

@@ -9,6 +9,7 @@ use acefleet_registry::command::{Adopt, ChangeSettings, InUse, Step, StopWhen, T
 use acefleet_registry::end_reason::EndReason;
 use acefleet_registry::engine::{EngineSpec, Health, Ports};
 use acefleet_registry::health::HealthFault;
+use acefleet_registry::join_token::PublicKey;
 use acefleet_registry::lack::Lack;
 use acefleet_registry::node::{DockerState, Wanted};
 use acefleet_registry::policy::{BreakerPolicy, PortRange};
@@ -22,7 +23,7 @@ use proptest::collection::{btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
 
-use crate::format::create_key;
+use crate::format::{create_key, create_token, use_token};
 
 use super::{BEGIN_MS, docker_id, failed, generic, gone, node_info, playing, started, stop, with_conf};
 
@@ -306,6 +307,9 @@ pub fn command() -> impl Strategy<Value = Command> {
         1 => breaker().prop_map(Command::ResetBreaker),
         1 => (0..4u8, option::of(1..100_000u64))
             .prop_map(|(n, ttl_ms)| create_key(&format!("key-{n}"), Role::Viewer, ttl_ms)),
+        1 => (0..4u8, 1..100_000u64, 0..3u32).prop_map(|(key, ttl_ms, uses)| create_token(key, ttl_ms, uses)),
+        2 => (0..4u8, 0..4u8).prop_map(|(token, node)| use_token(token, node, &format!("node-{node}"))),
+        1 => (0..4u8).prop_map(|key| Command::RevokeJoinToken { id: PublicKey([key; 32]).id() }),
         1 => (0..4u8).prop_map(|n| Command::RevokeKey { name: format!("key-{n}").parse().unwrap() }),
         2 => (node_id(), availability())
             .prop_map(|(node, availability)| Command::NodeAvailability { node, availability }),
