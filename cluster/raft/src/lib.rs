@@ -66,6 +66,7 @@ pub use store::outbox_extent::OutboxError;
 pub use store::recorded_name;
 pub use time::wall::{Clock, host_clock};
 pub use tls::Unauthenticated;
+pub use tls::join_token::{JoinToken, NoJoinToken};
 pub use tls::kept::{kept_secret, missing_secret};
 pub use tls::secret::{ClusterSecret, WeakSecret};
 pub use util::seldom::Seldom;

@@ -7,6 +7,7 @@ use acefleet_registry::{Access, Level};
 
 use crate::errors::StartError;
 use crate::time::wall::Clock;
+use crate::tls::join_token::JoinToken;
 use crate::tls::secret::ClusterSecret;
 
 /// An initial member of the cluster.
@@ -97,6 +98,8 @@ pub struct Options {
     pub secret: Option<ClusterSecret>,
     /// The secret before, while it is changed: nodes that have no other yet are spoken to, too.
     pub secret_before: Option<ClusterSecret>,
+    /// With what a node that is to join and has no secret asks a member for it. Of no account once it has the secret.
+    pub join_token: Option<JoinToken>,
     /// Whether nodes may speak without a secret.
     pub plain: Plain,
 }
@@ -119,6 +122,7 @@ impl Options {
             access: Some(Access::Open),
             secret: None,
             secret_before: None,
+            join_token: None,
             plain: Plain::default(),
         }
     }

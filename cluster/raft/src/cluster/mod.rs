@@ -54,6 +54,12 @@ impl Cluster {
         NodeId(self.core.node_id())
     }
 
+    /// `host:port` at which the other nodes call this one.
+    #[must_use]
+    pub fn advertised(&self) -> &str {
+        &self.core.options.advertise
+    }
+
     /// Name of this node.
     #[must_use]
     pub fn node_name(&self) -> &str {

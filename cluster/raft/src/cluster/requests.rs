@@ -9,16 +9,25 @@ use bytes::Bytes;
 use futures::future::join_all;
 
 use super::Cluster;
-use crate::errors::{AskError, MembershipError, ReadError, WriteError};
+use crate::errors::{AskError, MembershipError, ReadError, StartError, WriteError};
 use crate::membership::change::MembershipChange;
 use crate::membership::submit::submit;
 use crate::proposals::{read, write};
 use crate::replica::awaited::Applied;
 use crate::replica::compare::message;
+use crate::tls::join_token::JoinToken;
 use crate::transport::proto::{Clock, ask_reply};
 use crate::transport::{CALL_LIMIT, CallError};
 
 impl Cluster {
+    /// A new token with which further nodes may join, once a command has told the registry its public key. Nobody keeps it.
+    ///
+    /// # Errors
+    /// [`StartError::Internal`] when this host gives no random numbers.
+    pub fn new_join_token(&self) -> Result<JoinToken, StartError> {
+        self.core.wire.door().new_token()
+    }
+
     /// Writes a command, wherever the leader is. Without a leader the write is held and repeated
     /// under the same op-id until the deadline. On success the view of this node holds the write,
     /// unless the deadline passed while it caught up.

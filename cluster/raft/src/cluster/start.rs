@@ -14,6 +14,7 @@ use super::open::{Opened, open};
 use crate::errors::{Failure, StartError};
 use crate::membership::disk_check::inquiry;
 use crate::membership::disk_check::reports;
+use crate::membership::enroll;
 use crate::membership::formation;
 use crate::membership::introduction::Introductions;
 use crate::membership::keys::KeysSeen;
@@ -63,19 +64,32 @@ pub(crate) async fn start_over(
     hooks: Arc<dyn Hooks>,
 ) -> Result<Cluster, StartError> {
     options.validate()?;
-    let (opened, door) = {
-        let options = options.clone();
-        tokio::task::spawn_blocking(move || {
-            renew::finish(&options.data_dir, &options.node_name)?;
-            let opened = open(&options)?;
-            let own = OwnKey::kept(&options.data_dir)?;
-            let door = Door::of(&options, &own, || has_others(&opened))?;
-            kept::keep_given(&options)?;
-            Ok::<_, StartError>((opened, door))
-        })
-        .await
-        .map_err(|e| StartError::Internal(format!("opening the store panicked: {e}")))??
+    let blocking = options.clone();
+    let (opened, own, asks) = tokio::task::spawn_blocking(move || {
+        renew::finish(&blocking.data_dir, &blocking.node_name)?;
+        let opened = open(&blocking)?;
+        let own = OwnKey::kept(&blocking.data_dir)?;
+        let asks = enroll::is_due(&blocking)? && opened.identity.load().cluster_id.is_none();
+        Ok::<_, StartError>((opened, own, asks))
+    })
+    .await
+    .map_err(|e| StartError::Internal(format!("opening the store panicked: {e}")))??;
+    let options = match asks {
+        true => {
+            let members = options.join.clone();
+            enroll::with_secret(Arc::clone(&ways), options, &own, &members).await?
+        }
+        false => options,
     };
+    let blocking = options.clone();
+    let (opened, door) = tokio::task::spawn_blocking(move || {
+        let tokens = Arc::clone(&opened.published) as _;
+        let door = Door::of(&blocking, &own, || has_others(&opened), tokens)?;
+        kept::keep_given(&blocking)?;
+        Ok::<_, StartError>((opened, door))
+    })
+    .await
+    .map_err(|e| StartError::Internal(format!("making the key of the cluster port panicked: {e}")))??;
     warn_slow_disk(&options, opened.fsync_p99);
 
     let identity = Arc::new(opened.identity);
@@ -133,6 +147,7 @@ pub(crate) async fn start_over(
         keys_seen: KeysSeen::default(),
         introductions: Introductions::default(),
         refused_calls: RefusedCalls::default(),
+        refused_tokens: Mutex::default(),
         doubt: tokio::sync::Notify::new(),
         instance: uuid::Uuid::new_v4().as_u64_pair().0,
         open_writes: TaskTracker::new(),

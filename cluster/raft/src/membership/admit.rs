@@ -77,7 +77,7 @@ async fn judge(
         Ok(JoinKind::Join) => {
             let key = match shown {
                 Shown::Node(key) => Some(key),
-                Shown::Secret | Shown::Nothing => None,
+                Shown::Secret | Shown::Token(_) | Shown::Nothing => None,
             };
             let replaces = Some(NodeId(request.replaces)).filter(|old| old.0 != 0);
             Ok(Some(MembershipChange::Learn {

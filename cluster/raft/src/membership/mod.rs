@@ -5,6 +5,7 @@ pub(crate) mod admit;
 pub(crate) mod change;
 mod commit;
 pub(crate) mod disk_check;
+pub(crate) mod enroll;
 pub(crate) mod formation;
 pub(crate) mod introduction;
 pub(crate) mod join;

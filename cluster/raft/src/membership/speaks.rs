@@ -58,7 +58,7 @@ pub(crate) fn owns(shown: Shown, key: Option<NodeKey>) -> Result<(), Refused> {
         (None, _) => Ok(()),
         (Some(key), Shown::Node(own)) if own == key => Ok(()),
         (Some(_), Shown::Node(_)) => Err(Refused::OtherKey),
-        (Some(_), Shown::Secret | Shown::Nothing) => Err(Refused::NoKey),
+        (Some(_), Shown::Secret | Shown::Token(_) | Shown::Nothing) => Err(Refused::NoKey),
     }
 }
 

@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use super::{give_to_owner, not_stored, unbound};
 use crate::errors::StartError;
+use crate::membership::enroll;
 use crate::membership::join::{self, Greeting, JoinAnswer};
 use crate::options::{Options, check_address};
+use crate::tls::enroll::NoTokens;
 use crate::tls::node_key::OwnKey;
 use crate::tls::{Door, Unauthenticated, kept};
 use crate::transport::contacts::Contacts;
 use crate::transport::proto::JoinKind;
-use crate::transport::{CALL_LIMIT, CallError, Wire};
+use crate::transport::{CALL_LIMIT, CallError, System, Wire};
 
 /// A place in a cluster that is taken with the next start.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,11 +37,22 @@ pub async fn join(options: &Options, address: &str) -> Result<Joining, StartErro
     let blocking = options.clone();
     let opened = move || {
         let (lock, identity) = unbound(&blocking)?;
-        Ok((lock, identity, Door::of(&blocking, &OwnKey::any()?, || Ok(true))?))
+        // Its own, so that a token that was used for it can be used again by it.
+        let own = OwnKey::kept(&blocking.data_dir)?;
+        give_to_owner(&blocking.data_dir).map_err(|error| not_stored(&blocking, &error))?;
+        Ok::<_, StartError>((lock, identity, own, enroll::is_due(&blocking)?))
     };
-    let (_lock, identity, door) = tokio::task::spawn_blocking(opened)
-        .await
-        .map_err(|e| StartError::Internal(format!("opening the directory panicked: {e}")))??;
+    let panicked = |e| StartError::Internal(format!("opening the directory panicked: {e}"));
+    let (_lock, identity, own_key, asks) = tokio::task::spawn_blocking(opened).await.map_err(panicked)??;
+    let options = &match asks {
+        true => {
+            enroll::with_secret(Arc::new(System), options.clone(), &own_key, &[address.to_owned()]).await?
+        }
+        false => options.clone(),
+    };
+    let blocking = options.clone();
+    let made = move || Door::of(&blocking, &own_key, || Ok(true), Arc::new(NoTokens));
+    let door = tokio::task::spawn_blocking(made).await.map_err(panicked)??;
     let identity = Arc::new(identity);
     let own = identity.load();
     let contacts = Arc::new(Contacts::new(options.timing.clone()));

@@ -17,6 +17,7 @@ use crate::errors::StartError;
 use crate::options::Options;
 use crate::snapshot::SnapshotDir;
 use crate::store::{DirLock, Identity, IdentityFile, MARK_FILE, NODE_FILE, ROCKS_DIR, SNAPSHOT_DIR};
+use crate::tls::enroll::NoTokens;
 use crate::tls::node_key::OwnKey;
 use crate::tls::{Door, kept};
 use crate::types::{LogId, SnapshotMeta};
@@ -63,7 +64,7 @@ pub async fn ask_members(options: &Options, backup: &Backup) -> Result<Answers, 
             // Members answer those who have theirs. Without it they still show that they are there.
             asking.secret = Some(kept::any()?);
         }
-        Door::of(&asking, &OwnKey::any()?, || Ok(true))
+        Door::of(&asking, &OwnKey::any()?, || Ok(true), Arc::new(NoTokens))
     });
     let door = door.await.map_err(|e| StartError::Internal(format!("making a key panicked: {e}")))??;
     let mut answers = ask(options, &Arc::new(asker), &backup.members(), door).await;

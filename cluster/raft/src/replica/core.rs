@@ -33,6 +33,7 @@ use crate::store::outbox_extent::Extent;
 use crate::store::{FsyncClock, IdentityFile, OpenStore, Positions, Standing};
 use crate::transport::Wire;
 use crate::types::{Member, Metrics};
+use crate::util::seldom::Seldom;
 
 /// Greetings of new nodes that are noted while this node compares its disk.
 const MOST_CALLERS: usize = 64;
@@ -85,6 +86,8 @@ pub(crate) struct Core {
     pub introductions: Introductions,
     /// Log lines about calls that were refused.
     pub refused_calls: RefusedCalls,
+    /// Nodes whose join token was refused.
+    pub refused_tokens: Mutex<Seldom>,
     /// Another node says that this one is no member any more.
     pub doubt: Notify,
     /// Random for each start.

@@ -4,8 +4,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use acefleet_registry::State;
+use acefleet_registry::join_token::PublicKey;
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
+
+use crate::tls::enroll::Tokens;
 
 /// The replicated state at one point of the log. Cheap to keep: tables share structure.
 #[derive(Clone, Debug, Default)]
@@ -25,6 +28,12 @@ pub(crate) struct Published {
     revision: watch::Sender<u64>,
     fleet: watch::Sender<u64>,
     applied: watch::Sender<u64>,
+}
+
+impl Tokens for Published {
+    fn knows(&self, token: &PublicKey) -> bool {
+        self.load().state.join_token(token).is_some()
+    }
 }
 
 impl Published {

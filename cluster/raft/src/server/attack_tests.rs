@@ -24,14 +24,14 @@ use crate::{MembershipChange, NodeId, OpId};
 /// The id that the attacker has as a learner, and then as a former one.
 const OWN_ID: u64 = 7;
 
-struct Lab {
-    nodes: Vec<Node>,
+pub(super) struct Lab {
+    pub nodes: Vec<Node>,
     _dir: tempfile::TempDir,
 }
 
 impl Lab {
     /// Three nodes whose keys are noted.
-    async fn formed() -> Self {
+    pub async fn formed() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let nodes = lab::formed(dir.path(), &["a", "b", "c"]).await;
         let leader = &nodes[lab::leader(&nodes).await];
@@ -53,15 +53,15 @@ impl Lab {
         .await;
     }
 
-    fn leader(&self) -> &Node {
+    pub fn leader(&self) -> &Node {
         self.nodes.iter().find(|node| node.cluster().is_leader()).unwrap()
     }
 
-    fn follower(&self) -> &Node {
+    pub fn follower(&self) -> &Node {
         self.nodes.iter().find(|node| !node.cluster().is_leader()).unwrap()
     }
 
-    fn standing(&self) -> (BTreeSet<NodeId>, u64, Option<NodeId>) {
+    pub fn standing(&self) -> (BTreeSet<NodeId>, u64, Option<NodeId>) {
         let status = self.leader().cluster().status();
         let members = status.members.iter().map(|member| member.id).collect();
         (members, status.term, status.leader)
@@ -69,9 +69,9 @@ impl Lab {
 }
 
 /// Somebody with a connection, who calls as this node.
-struct Attacker {
-    channel: Channel,
-    id: u64,
+pub(super) struct Attacker {
+    pub channel: Channel,
+    pub id: u64,
 }
 
 impl Attacker {
@@ -92,7 +92,7 @@ impl Attacker {
     }
 
     /// What only leaders and candidates do, with the highest term. Each with its answer.
-    async fn leads(&self, target: &Node) -> Vec<(&'static str, Result<(), Status>)> {
+    pub async fn leads(&self, target: &Node) -> Vec<(&'static str, Result<(), Status>)> {
         let mut client = RaftClient::new(self.channel.clone());
         let mut highest = Vote::new(u64::MAX - 1, self.id);
         let asks = VoteRequest::<TypeConfig>::new(highest, None);
@@ -129,7 +129,7 @@ impl Attacker {
     }
 
     /// What only members do.
-    async fn takes_part(&self, target: &Node, victim: &Node) -> Vec<(&'static str, Result<(), Status>)> {
+    pub async fn takes_part(&self, target: &Node, victim: &Node) -> Vec<(&'static str, Result<(), Status>)> {
         let (mut forward, mut node) =
             (ForwardClient::new(self.channel.clone()), NodeClient::new(self.channel.clone()));
         let proposal = Proposal {
@@ -187,7 +187,7 @@ impl Attacker {
     }
 }
 
-fn all_refused(who: &str, calls: Vec<(&'static str, Result<(), Status>)>) {
+pub(super) fn all_refused(who: &str, calls: Vec<(&'static str, Result<(), Status>)>) {
     for (call, outcome) in calls {
         let refused = outcome.expect_err(&format!("{who}: {call} was taken"));
         assert_eq!(refused.code(), Code::PermissionDenied, "{who}: {call}: {refused}");

@@ -2,6 +2,7 @@
 
 mod check;
 mod door;
+mod enroll;
 mod forward;
 mod node;
 mod raft;
@@ -10,6 +11,8 @@ mod streams;
 
 #[cfg(test)]
 mod attack_tests;
+#[cfg(test)]
+mod enroll_tests;
 #[cfg(test)]
 mod snapshot_tests;
 #[cfg(test)]
@@ -23,10 +26,11 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use tokio::net::TcpListener;
 use tonic::Status;
+use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Server;
 
 use crate::replica::core::Core;
-use crate::transport::proto::{forward_server, node_server, raft_server};
+use crate::transport::proto::{forward_server, guest_server, node_server, raft_server};
 use crate::transport::{CONNECTION_WINDOW, MAX_MESSAGE, STREAM_WINDOW};
 use crate::util::codec;
 
@@ -44,21 +48,25 @@ pub(crate) async fn serve(core: Arc<Core>, listener: TcpListener) -> Result<(), 
         .http2_keepalive_interval(Some(Duration::from_secs(5)))
         .http2_keepalive_timeout(Some(Duration::from_secs(5)))
         .http2_max_pending_accept_reset_streams(Some(GIVEN_UP_MAX))
-        .add_service(
+        .add_service(InterceptedService::new(
             raft_server::RaftServer::new(service.clone())
                 .max_decoding_message_size(MAX_MESSAGE)
                 .max_encoding_message_size(MAX_MESSAGE),
-        )
-        .add_service(
+            enroll::nodes_alone,
+        ))
+        .add_service(InterceptedService::new(
             forward_server::ForwardServer::new(service.clone())
                 .max_decoding_message_size(MAX_MESSAGE)
                 .max_encoding_message_size(MAX_MESSAGE),
-        )
-        .add_service(
-            node_server::NodeServer::new(service)
+            enroll::nodes_alone,
+        ))
+        .add_service(InterceptedService::new(
+            node_server::NodeServer::new(service.clone())
                 .max_decoding_message_size(MAX_MESSAGE)
                 .max_encoding_message_size(MAX_MESSAGE),
-        )
+            enroll::nodes_alone,
+        ))
+        .add_service(guest_server::GuestServer::new(service).max_decoding_message_size(enroll::MAX_REQUEST))
         .serve_with_incoming_shutdown(
             door::accept(listener, core.wire.door().clone()),
             core.stop.clone().cancelled_owned(),

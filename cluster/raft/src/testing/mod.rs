@@ -22,6 +22,7 @@ use crate::cluster::Cluster;
 use crate::options::{Options, Plain};
 use crate::replica::hooks::NoHooks;
 use crate::tls::Door;
+use crate::tls::enroll::NoTokens;
 use crate::tls::node_key::OwnKey;
 use crate::tls::secret::ClusterSecret;
 use crate::types::{Entry, LeaderId, LogId, SnapshotMeta, StoredMembership};
@@ -82,7 +83,7 @@ fn door_of(own: &OwnKey, secret: &str, before: Option<&str>, plain: Plain) -> Do
     options.secret = Some(ClusterSecret::parse(secret).unwrap());
     options.secret_before = before.map(|before| ClusterSecret::parse(before).unwrap());
     options.plain = plain;
-    Door::of(&options, own, || Ok(true)).unwrap()
+    Door::of(&options, own, || Ok(true), Arc::new(NoTokens)).unwrap()
 }
 
 /// A connection of a node that nobody knows to the one at this address.

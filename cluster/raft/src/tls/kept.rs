@@ -82,14 +82,16 @@ fn has_known_others(options: &Options) -> bool {
 
 /// Why a node with these settings does not start, if it needs a secret and has none. Blocks.
 pub fn missing_secret(options: &Options) -> Option<&'static str> {
-    let is_missing =
-        options.secret.is_none() && has_known_others(options) && !options.data_dir.join(FILE).exists();
+    let is_missing = options.secret.is_none()
+        && options.join_token.is_none()
+        && has_known_others(options)
+        && !options.data_dir.join(FILE).exists();
     is_missing.then_some(MISSING)
 }
 
 /// What a node without one says.
 const MISSING: &str = "ACEFLEET_CLUSTER_SECRET is missing: nodes prove to each other that they belong to the cluster by a secret that all of them \
-    have. Take that of the cluster, which `acefleet secret` prints on the host of a running node; for a new cluster make one with \
+    have. To join, take a token of `acefleet token create` on a member (ACEFLEET_JOIN_TOKEN), or the secret, which `acefleet secret` prints on the host of a running node; for a new cluster make one with \
     `openssl rand -hex 32`. ACEFLEET_CLUSTER_SECRET_FILE names a file that holds it";
 
 /// 256 random bits, as `openssl rand -hex 32` writes them.

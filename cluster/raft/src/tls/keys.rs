@@ -3,9 +3,11 @@
 //! some of them know no keys of nodes yet: those take the key of the secret itself.
 
 use std::error::Error as StdError;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use acefleet_registry::join_token::PublicKey;
 use rcgen::{CertificateParams, DistinguishedName as CertificateName, DnType, Issuer, KeyPair};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{ResolvesClientCert, verify_server_cert_signed_by_trust_anchor};
@@ -18,17 +20,15 @@ use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, PeerIncompatible, RootCertStore,
     SignatureScheme,
 };
-use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
+use super::enroll::{Tokens, name_of};
 use super::node_key::{NodeKey, OwnKey};
 use super::secret::ClusterSecret;
 
 /// DER of a private Ed25519 key (RFC 8410) up to its seed.
 const PKCS8_ED25519: [u8; 16] =
     [0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
-/// Bytes of the hash of a public key by which both sides name it.
-const NAME_BYTES: usize = 16;
 
 /// At this time all certificates of nodes are valid (RFC 5280, section 4.1.2.5): they do not end, and no clock is asked.
 const ANY_TIME: Duration = Duration::from_secs(1_700_000_000);
@@ -40,6 +40,8 @@ pub(crate) enum Shown {
     Node(NodeKey),
     /// That it has the secret: a version without keys of nodes.
     Secret,
+    /// That it has this join token, and nothing else of the cluster.
+    Token(PublicKey),
     /// Nothing: it speaks without TLS, where that is allowed.
     Nothing,
 }
@@ -56,24 +58,35 @@ struct Shared {
 }
 
 /// The keys of a node, that of its newest secret first.
-#[derive(Debug)]
 pub(super) struct Keys {
     keys: Vec<Shared>,
     roots: RootCertStore,
     /// Names of what this node takes, two for each key: certificates that it has signed, and those of itself.
     names: Vec<DistinguishedName>,
     provider: Arc<CryptoProvider>,
+    /// Who may ask for the secret.
+    tokens: Arc<dyn Tokens>,
+}
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keys").field("keys", &self.keys.len()).finish_non_exhaustive()
+    }
 }
 
 /// PKCS #8 of the private key that this secret gives.
 pub(super) fn private_key(
     secret: &ClusterSecret,
 ) -> Result<PrivatePkcs8KeyDer<'static>, ring::error::Unspecified> {
-    let seed = secret.seed()?;
+    Ok(pkcs8(&*secret.seed()?))
+}
+
+/// PKCS #8 of the private key of this seed.
+pub(super) fn pkcs8(seed: &[u8; 32]) -> PrivatePkcs8KeyDer<'static> {
     let mut der = Zeroizing::new(Vec::with_capacity(PKCS8_ED25519.len() + seed.len()));
     der.extend_from_slice(&PKCS8_ED25519);
-    der.extend_from_slice(&*seed);
-    Ok(PrivatePkcs8KeyDer::from(der.to_vec()))
+    der.extend_from_slice(seed);
+    PrivatePkcs8KeyDer::from(der.to_vec())
 }
 
 /// What a certificate is called that concerns a key.
@@ -86,8 +99,7 @@ pub(super) enum Named {
 }
 
 fn params(key: &KeyPair, named: Named) -> CertificateParams {
-    let hash = Sha256::digest(key.public_key_raw());
-    let name: String = hash.iter().take(NAME_BYTES).map(|byte| format!("{byte:02x}")).collect();
+    let name: String = name_of(key.public_key_raw()).iter().map(|byte| format!("{byte:02x}")).collect();
     let mut params = CertificateParams::default();
     params.distinguished_name = CertificateName::new();
     params.distinguished_name.push(DnType::CommonName, name);
@@ -108,7 +120,7 @@ pub(super) fn signed(own: &KeyPair, by: &KeyPair) -> Result<CertificateDer<'stat
     Ok(params(own, Named::Key).signed_by(own, &issuer)?.der().clone())
 }
 
-fn key_pair(der: &PrivatePkcs8KeyDer<'_>) -> Result<KeyPair, rcgen::Error> {
+pub(super) fn key_pair(der: &PrivatePkcs8KeyDer<'_>) -> Result<KeyPair, rcgen::Error> {
     KeyPair::from_pkcs8_der_and_sign_algo(der, &rcgen::PKCS_ED25519)
 }
 
@@ -121,6 +133,7 @@ impl Keys {
         own: &OwnKey,
         secrets: &[&ClusterSecret],
         provider: Arc<CryptoProvider>,
+        tokens: Arc<dyn Tokens>,
     ) -> Result<Self, Box<dyn StdError>> {
         let own_der = || PrivatePkcs8KeyDer::from(own.0.to_vec());
         let own = key_pair(&own_der())?;
@@ -142,7 +155,7 @@ impl Keys {
                 bare: shown(certificate, der)?,
             });
         }
-        Ok(Self { keys, roots, names: named.subjects(), provider })
+        Ok(Self { keys, roots, names: named.subjects(), provider, tokens })
     }
 
     /// The certificate that the other side takes, by what it names. One that names nothing of this takes the newest secret, or nothing.
@@ -151,6 +164,24 @@ impl Keys {
         match named {
             Some(name) if name % 2 == 0 => self.keys.get(name / 2).map(|key| Arc::clone(&key.own)),
             name => self.keys.get(name.unwrap_or(0) / 2).map(|key| Arc::clone(&key.bare)),
+        }
+    }
+
+    /// The name of the key of its newest secret.
+    pub fn newest(&self) -> Option<[u8; super::join_token::NAME_BYTES]> {
+        let key = self.keys.first().and_then(|key| NodeKey::of_der(&key.public))?;
+        Some(name_of(key.bytes()))
+    }
+
+    /// The same of a caller, who may also have a join token.
+    ///
+    /// # Errors
+    /// Those of [`Self::check`].
+    pub fn check_caller(&self, certificate: &CertificateDer<'_>) -> Result<Shown, Error> {
+        let token = NodeKey::of_der(&key_of(certificate)?).map(|key| key.public());
+        match token.filter(|token| self.tokens.knows(token)) {
+            Some(token) => Ok(Shown::Token(token)),
+            None => self.check(certificate),
         }
     }
 
@@ -184,11 +215,11 @@ impl Keys {
     }
 }
 
-fn key_of(certificate: &CertificateDer<'_>) -> Result<Vec<u8>, Error> {
+pub(super) fn key_of(certificate: &CertificateDer<'_>) -> Result<Vec<u8>, Error> {
     Ok(ParsedCertificate::try_from(certificate)?.subject_public_key_info().to_vec())
 }
 
-fn no_tls12<T>() -> Result<T, Error> {
+pub(super) fn no_tls12<T>() -> Result<T, Error> {
     Err(PeerIncompatible::Tls12NotOffered.into())
 }
 
@@ -259,7 +290,7 @@ impl ClientCertVerifier for Keys {
         _intermediates: &[CertificateDer<'_>],
         _now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        self.check(end_entity).map(|_| ClientCertVerified::assertion())
+        self.check_caller(end_entity).map(|_| ClientCertVerified::assertion())
     }
 
     fn verify_tls12_signature(
@@ -282,5 +313,32 @@ impl ClientCertVerifier for Keys {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         vec![SignatureScheme::ED25519]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tls::join_token::JoinToken;
+
+    struct All;
+
+    impl Tokens for All {
+        fn knows(&self, _token: &PublicKey) -> bool {
+            true
+        }
+    }
+
+    #[test]
+    fn who_answers_with_the_key_of_a_token_is_no_node() {
+        let secret = ClusterSecret::parse(crate::testing::SECRET).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let own = OwnKey::any().unwrap();
+        let keys = Keys::of(&own, &[&secret], provider, Arc::new(All)).unwrap();
+        let token = JoinToken::new(keys.newest().unwrap()).unwrap();
+        let key = key_pair(&pkcs8(&token.key_seed().unwrap())).unwrap();
+        let shown = certificate(&key, Named::Key).unwrap();
+        assert_eq!(keys.check_caller(&shown), Ok(Shown::Token(token.public().unwrap())));
+        assert_eq!(keys.check(&shown), Err(CertificateError::UnknownIssuer.into()));
     }
 }

@@ -1,6 +1,8 @@
 //! Who may speak on the cluster port: nodes with the secret of the cluster. Both sides of each connection prove that they have it, and a key
 //! of their own, by a certificate that the secret has signed. What they say is encrypted.
 
+pub(crate) mod enroll;
+pub mod join_token;
 pub(crate) mod kept;
 mod keys;
 pub(crate) mod node_key;
@@ -15,7 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rustls::client::Resumption;
-use rustls::pki_types::ServerName;
+use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::version::TLS13;
 use rustls::{AlertDescription, CertificateError, ClientConfig, InvalidMessage, ServerConfig};
 use tokio::net::TcpStream;
@@ -24,6 +26,8 @@ use tokio_util::either::Either;
 
 use crate::errors::StartError;
 use crate::options::{Options, Plain};
+use enroll::Tokens;
+use join_token::JoinToken;
 use keys::Keys;
 pub(crate) use keys::Shown;
 use node_key::{NodeKey, OwnKey};
@@ -44,13 +48,15 @@ pub(crate) struct Door {
     connects: TlsConnector,
     keys: Arc<Keys>,
     own: NodeKey,
+    /// The newest secret, for nodes that join with a token.
+    secret: ClusterSecret,
     /// Whether connections without TLS are taken and made.
     plain: Arc<AtomicBool>,
 }
 
 impl Door {
     /// The door of a node with these settings and this key. `has_others`: there are others to speak to, whatever its settings say of them; asked of a
-    /// node without a secret alone. Blocks.
+    /// node without a secret alone. `tokens`: with which nodes may ask for the secret. Blocks.
     ///
     /// # Errors
     /// [`StartError::Config`] when it has no secret, [`StartError::Internal`] when the key cannot be made.
@@ -58,19 +64,26 @@ impl Door {
         options: &Options,
         own: &OwnKey,
         has_others: impl FnOnce() -> Result<bool, StartError>,
+        tokens: Arc<dyn Tokens>,
     ) -> Result<Self, StartError> {
         let secret = kept::secret(options, has_others)?;
-        let secrets: Vec<_> = [&secret].into_iter().chain(&options.secret_before).collect();
-        Self::made(own, &secrets, options.plain).map_err(|error| {
+        Self::made(own, &secret, options.secret_before.as_ref(), options.plain, tokens).map_err(|error| {
             StartError::Internal(format!(
                 "the key of the cluster port cannot be made from its secret: {error}"
             ))
         })
     }
 
-    fn made(own: &OwnKey, secrets: &[&ClusterSecret], plain: Plain) -> Result<Self, Box<dyn Error>> {
+    fn made(
+        own: &OwnKey,
+        secret: &ClusterSecret,
+        before: Option<&ClusterSecret>,
+        plain: Plain,
+        tokens: Arc<dyn Tokens>,
+    ) -> Result<Self, Box<dyn Error>> {
+        let secrets: Vec<_> = [secret].into_iter().chain(before).collect();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let keys = Arc::new(Keys::of(own, secrets, Arc::clone(&provider))?);
+        let keys = Arc::new(Keys::of(own, &secrets, Arc::clone(&provider), tokens)?);
         let mut accepts = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_protocol_versions(&[&TLS13])?
             .with_client_cert_verifier(Arc::clone(&keys) as _)
@@ -89,12 +102,27 @@ impl Door {
         let own = own.public().ok_or("its own key has no public half")?;
         let (accepts, connects) = (Arc::new(accepts).into(), Arc::new(connects).into());
         let plain = Arc::new(AtomicBool::new(plain == Plain::Accepted));
-        Ok(Self { accepts, connects, keys, own, plain })
+        Ok(Self { accepts, connects, keys, own, secret: secret.clone(), plain })
     }
 
     /// The key that this node shows.
     pub fn own(&self) -> NodeKey {
         self.own
+    }
+
+    /// The secret, for a node that has a join token.
+    pub fn secret(&self) -> &ClusterSecret {
+        &self.secret
+    }
+
+    /// A new join token, by which this node is known as a member.
+    ///
+    /// # Errors
+    /// [`StartError::Internal`] when this host gives no random numbers.
+    pub fn new_token(&self) -> Result<JoinToken, StartError> {
+        let name =
+            self.keys.newest().ok_or_else(|| StartError::Internal("this node has no secret".to_owned()))?;
+        JoinToken::new(name)
     }
 
     fn takes_plain(&self) -> bool {
@@ -106,7 +134,7 @@ impl Door {
         self.plain.swap(false, Ordering::Relaxed)
     }
 
-    /// Lets a caller in who has the secret, and says what it has shown.
+    /// Lets a caller in who has the secret, or a join token, and says what it has shown.
     ///
     /// # Errors
     /// A [`Unauthenticated`], with the kind of what happened.
@@ -117,16 +145,10 @@ impl Door {
                 return Ok((Either::Right(caller), Shown::Nothing));
             }
             let stream = TlsStream::from(self.accepts.accept(caller).await?);
-            let shown = self.shown(&stream)?;
+            let shown = proved(&stream, |certificate| self.keys.check_caller(certificate))?;
             Ok((Either::Left(stream), shown))
         });
         admitted.await.map_err(explained)
-    }
-
-    fn shown(&self, stream: &TlsStream<TcpStream>) -> io::Result<Shown> {
-        let certificates = stream.get_ref().1.peer_certificates().unwrap_or_default();
-        let certificate = certificates.first().ok_or(rustls::Error::NoCertificatesPresented);
-        certificate.and_then(|certificate| self.keys.check(certificate)).map_err(io::Error::other)
     }
 
     /// Shows the node at the other end that this one has the secret, if it has it, too, and the key that the cluster knows of it, if any.
@@ -146,7 +168,7 @@ impl Door {
         let other = || io::Error::other(Unauthenticated::OtherKey);
         match entered {
             Ok(stream) => {
-                let shown = self.shown(&stream)?;
+                let shown = proved(&stream, |certificate| self.keys.check(certificate))?;
                 match known.is_none_or(|known| shown == Shown::Node(known)) {
                     true => Ok(Either::Left(stream)),
                     false => Err(other()),
@@ -199,6 +221,16 @@ impl Unauthenticated {
     pub(crate) fn of(error: &io::Error) -> Option<Self> {
         error.get_ref()?.downcast_ref().copied()
     }
+}
+
+/// What the other side of a connection has proved.
+fn proved(
+    stream: &TlsStream<TcpStream>,
+    check: impl FnOnce(&CertificateDer<'_>) -> Result<Shown, rustls::Error>,
+) -> io::Result<Shown> {
+    let certificates = stream.get_ref().1.peer_certificates().unwrap_or_default();
+    let certificate = certificates.first().ok_or(rustls::Error::NoCertificatesPresented);
+    certificate.and_then(check).map_err(io::Error::other)
 }
 
 async fn within<T>(handshake: impl Future<Output = io::Result<T>>) -> io::Result<T> {

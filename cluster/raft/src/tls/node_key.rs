@@ -6,6 +6,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use acefleet_registry::join_token::PublicKey;
 use ring::rand::SystemRandom;
 use ring::signature::{Ed25519KeyPair, KeyPair};
 use serde::{Deserialize, Serialize};
@@ -35,6 +36,11 @@ impl NodeKey {
     /// The key of these bytes, as nodes send it; none for any other number of bytes.
     pub(crate) fn of_bytes(bytes: &[u8]) -> Option<Self> {
         bytes.try_into().ok().map(Self)
+    }
+
+    /// The same for the registry.
+    pub(super) fn public(&self) -> PublicKey {
+        PublicKey(self.0)
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {

@@ -17,7 +17,7 @@ const DIFFERENT: usize = 8;
 /// What keys of this purpose are derived with. Other purposes and later schemes get other keys.
 const SALT: &[u8] = b"acefleet cluster port v1";
 
-struct Seed;
+pub(super) struct Seed;
 
 impl KeyType for Seed {
     fn len(&self) -> usize {

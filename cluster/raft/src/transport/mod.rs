@@ -6,6 +6,7 @@ pub(crate) mod append_message;
 mod call_error;
 mod calls;
 pub(crate) mod contacts;
+pub(crate) mod enroll;
 mod forward;
 mod network;
 mod pause;

@@ -22,6 +22,7 @@ use crate::errors::StartError;
 use crate::options::Options;
 use crate::store::{IdentityFile, LogStore, OpenStore, ROCKS_DIR, close};
 use crate::tls::Door;
+use crate::tls::enroll::NoTokens;
 use crate::tls::node_key::OwnKey;
 use crate::types::known_member::KnownMember;
 use crate::types::{Entry, LeaderId, LogId, Member, Membership, Vote, Write};
@@ -146,8 +147,9 @@ impl Recovery {
     pub async fn ask_members(&self) -> Result<Answers, StartError> {
         let has_others = self.members.iter().any(|member| member.id != self.node_id);
         let options = self.options.clone();
-        let door =
-            tokio::task::spawn_blocking(move || Door::of(&options, &OwnKey::any()?, || Ok(has_others)));
+        let door = tokio::task::spawn_blocking(move || {
+            Door::of(&options, &OwnKey::any()?, || Ok(has_others), Arc::new(NoTokens))
+        });
         let door = door.await;
         let door =
             door.map_err(|e| StartError::Internal(format!("opening the directory panicked: {e}")))??;
