@@ -7,7 +7,7 @@
 //! - [`config`]: the commands `config check` and `config show`
 //! - [`debug`]: the `debug` commands
 //! - [`healthcheck`]: the `healthcheck` command
-//! - [`key`]: the `key` command; [`named_keys`]: those below it
+//! - [`key`]: the `key` command; [`named_keys`]: those below it; [`tokens`]: `token`; [`time_span`]: how long either lasts
 //! - [`maintenance`]: the `maintenance` commands; [`patience`]: commands that wait
 //! - [`manual`]: the `man` command
 //! - [`members`]: commands that ask a node about the members and change them
@@ -56,6 +56,8 @@ mod since;
 mod streams;
 mod table;
 mod target;
+mod time_span;
+mod tokens;
 mod words;
 
 use std::path::PathBuf;
@@ -160,6 +162,9 @@ enum Command {
     /// A new cluster without API_KEY and ACEFLEET_OPEN makes a key on the node that forms it. Only the user of that node can read it
     /// there; the other nodes know its hash.
     Key(key::Key),
+    /// Make, list and revoke tokens by which further nodes join.
+    #[command(subcommand)]
+    Token(tokens::Tokens),
     /// Show the secret that a further node needs to speak to this one, on the host of a node.
     ///
     /// That of ACEFLEET_CLUSTER_SECRET, else what the node keeps in its data directory: the secret with which it ran last.
@@ -243,6 +248,7 @@ pub fn main() -> ExitCode {
         Command::Adopt(args) => members::adopt(file, &args),
         Command::Leave(args) => members::leave(file, &args),
         Command::Key(args) => key::run(file, &args),
+        Command::Token(command) => tokens::run(file, &command),
         Command::Secret => secret::secret(file),
         Command::Settings(command) => settings::settings(file, &command),
         Command::Config(ConfigCommand::Check) => config::check(file),

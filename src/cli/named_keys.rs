@@ -5,7 +5,6 @@ use std::path::Path;
 use acefleet_registry::{KeyName, Role};
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
-use jiff::{SpanRelativeTo, Unit};
 use serde::Deserialize;
 use serde_json::json;
 use strum::VariantNames;
@@ -16,6 +15,7 @@ use super::failed::{Failed, finish};
 use super::output;
 use super::table::columns;
 use super::target::Target;
+use super::time_span;
 use super::words::{Words, or_dash};
 
 /// Path of the keys.
@@ -94,18 +94,11 @@ fn name(text: &str) -> Result<KeyName, String> {
 
 /// A length of time in whole seconds. Days have 24 hours.
 fn seconds(text: &str) -> Result<u64, String> {
-    let unknown = || "write a time like 90m, 12h or 30d".to_owned();
-    let span: jiff::Span = text.trim().parse().map_err(|_| unknown())?;
-    let total = span.total((Unit::Second, SpanRelativeTo::days_are_24_hours())).map_err(|_| unknown())?;
-    if (60.0..=315_360_000.0).contains(&total) {
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "it is within these bounds"
-        )]
-        return Ok(total as u64);
+    let seconds = time_span::seconds(text, "90m, 12h or 30d")?;
+    match (60..=315_360_000).contains(&seconds) {
+        true => Ok(seconds),
+        false => Err("a key lasts for a minute at least and for ten years at the most".to_owned()),
     }
-    Err("a key lasts for a minute at least and for ten years at the most".to_owned())
 }
 
 /// Runs one of the commands.

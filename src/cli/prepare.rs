@@ -4,7 +4,7 @@ use std::path::Path;
 
 use acefleet::config::load;
 use acefleet::node::raft_options;
-use acefleet_raft::{Options, StartError, offline};
+use acefleet_raft::{JoinToken, Options, StartError, offline};
 use clap::Args;
 
 use super::exit_code::INTERNAL;
@@ -14,6 +14,10 @@ use super::output;
 pub struct Join {
     /// Cluster address HOST:PORT of any running member (port 8001 by default).
     member: String,
+    /// Join token, which `acefleet token create` on a member prints: in the place of the secret. ACEFLEET_JOIN_TOKEN does the same, and shows it to
+    /// nobody who lists the processes of this host.
+    #[arg(long, value_name = "TOKEN")]
+    token: Option<String>,
 }
 
 /// Prepares a new cluster.
@@ -31,8 +35,8 @@ pub fn init(file: Option<&Path>) -> u8 {
     }
     match offline::init(&options) {
         Ok(founded) => output::print(&format!(
-            "{} is ready to begin cluster {}.\nStart it: acefleet serve\nOthers join it: ACEFLEET_CLUSTER_SECRET=… acefleet join {}\nThe secret is what `acefleet secret` prints here once it runs",
-            options.node_name, founded.cluster_id, options.advertise
+            "{} is ready to begin cluster {}.\nStart it: acefleet serve\nOthers join it by the line that `acefleet token create` prints here once it runs",
+            options.node_name, founded.cluster_id
         )),
         Err(error) => refuse(&error),
     }
@@ -43,6 +47,11 @@ pub fn join(file: Option<&Path>, args: &Join) -> u8 {
     let options = match options(file) {
         Ok(options) => options,
         Err(code) => return code,
+    };
+    let options = match args.token.as_deref().map(JoinToken::parse) {
+        None => options,
+        Some(Ok(token)) => Options { join_token: Some(token), ..options },
+        Some(Err(why)) => return refuse(&StartError::Config(format!("--token: {why}"))),
     };
     match run(offline::join(&options, &args.member)) {
         Ok(Ok(joining)) => output::print(&format!(

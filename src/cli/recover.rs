@@ -71,10 +71,8 @@ pub fn recover(file: Option<&Path>, args: &Recover) -> u8 {
         let cluster_id = recovery.write().await?;
         Ok(output::print(&format!(
             "\n{name} is the only member of the new cluster {cluster_id}.\nStart it: acefleet serve\nOn every other host, \
-             with an empty data directory: ACEFLEET_CLUSTER_SECRET=… acefleet join {address}, then acefleet serve.\nThe secret \
-             is what `acefleet secret` prints here",
-            name = options.node_name,
-            address = options.advertise
+             with an empty data directory: the line that `acefleet token create` prints here once it runs, then acefleet serve",
+            name = options.node_name
         )))
     });
     match outcome {

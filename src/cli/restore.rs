@@ -114,12 +114,10 @@ fn restored(settings: Option<&Path>, args: &Restore, backup: Backup) -> Result<u
     let restored = done(prepare::run(offline::restore(&options, backup)))?;
     Ok(output::print(&format!(
         "\n{name} is the only member of the new cluster {cluster}, from revision {revision} on.\nStart it: acefleet serve\nOn every other \
-         host, with an empty data directory: ACEFLEET_CLUSTER_SECRET=… acefleet join {address}, then acefleet serve.\nThe secret is \
-         what `acefleet secret` prints here once it runs",
+         host, with an empty data directory: the line that `acefleet token create` prints here once it runs, then acefleet serve",
         name = options.node_name,
         cluster = restored.cluster_id,
-        revision = restored.revision,
-        address = options.advertise
+        revision = restored.revision
     )))
 }
 

@@ -49,6 +49,7 @@ fn read(r: &mut Reader) -> Option<Config> {
         relay_bind: r.addresses("ACEFLEET_RELAY_BIND"),
         peers,
         join: r.optional_text("ACEFLEET_JOIN", parse::members).unwrap_or_default(),
+        join_token: r.optional_text("ACEFLEET_JOIN_TOKEN", parse::join_token),
         cluster_secret: r.optional_text("ACEFLEET_CLUSTER_SECRET", parse::cluster_secret),
         cluster_secret_before: r.optional_text("ACEFLEET_CLUSTER_SECRET_BEFORE", parse::cluster_secret),
         cluster_plain: if r.flag("ACEFLEET_CLUSTER_PLAIN") { Plain::Accepted } else { Plain::Refused },

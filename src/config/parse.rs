@@ -4,7 +4,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use acefleet_raft::ClusterSecret;
+use acefleet_raft::{ClusterSecret, JoinToken};
 use acefleet_registry::address::{bare, join};
 use acefleet_registry::policy::PortRange;
 use acefleet_registry::rules::settings::label_fault;
@@ -21,6 +21,11 @@ const GIB: u64 = 1024 * MIB;
 /// The secret of a cluster.
 pub fn cluster_secret(text: &str) -> Result<ClusterSecret, Reason> {
     ClusterSecret::parse(text).map_err(|weak| weak.to_string())
+}
+
+/// A token to join with.
+pub fn join_token(text: &str) -> Result<JoinToken, Reason> {
+    JoinToken::parse(text).map_err(|why| why.to_string())
 }
 
 /// A whole number within inclusive bounds.

@@ -75,6 +75,10 @@ pub const SETTINGS: &[Setting] = &[
         "What the nodes of a cluster prove to each other that they have, the same on all of them: without it nobody is answered on the cluster port. At least 32 bytes: `openssl rand -hex 32` makes a good one. A single node without it makes its own, which `acefleet secret` shows.",
     ).default_words("a single node makes its own").secret(),
     Setting::new(
+        "ACEFLEET_JOIN_TOKEN", Section::Cluster, Kind::Key, "", "",
+        "What `acefleet token create` on a member prints: with it a node that joins by `ACEFLEET_JOIN` or `acefleet join` gets the secret from the members, and keeps it. A node that has a secret ignores it.",
+    ).default_words("none").secret(),
+    Setting::new(
         "ACEFLEET_CLUSTER_SECRET_BEFORE", Section::Cluster, Kind::Key, "", "",
         "The secret that nodes had before. Only while the nodes of a running cluster get a new `ACEFLEET_CLUSTER_SECRET` one by one: those that still have the one before are answered, and called, too.",
     ).default_words("none").secret(),

@@ -76,6 +76,8 @@ pub struct Config {
     pub peers: Vec<(String, String)>,
     /// `ACEFLEET_JOIN`: `host:port` of members of a running cluster; empty for a node that forms one.
     pub join: Vec<String>,
+    /// `ACEFLEET_JOIN_TOKEN`: with what a node that is to join and has no secret asks for it.
+    pub join_token: Option<acefleet_raft::JoinToken>,
     /// `ACEFLEET_CLUSTER_SECRET`; none: a single node makes its own.
     pub cluster_secret: Option<acefleet_raft::ClusterSecret>,
     /// `ACEFLEET_CLUSTER_SECRET_BEFORE`: what nodes may still have instead.

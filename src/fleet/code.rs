@@ -140,7 +140,8 @@ impl From<RefusalCode> for Code {
             | RefusalCode::NotIdle
             | RefusalCode::SettingsMoved
             | RefusalCode::InvalidSettings
-            | RefusalCode::KeyRefused => Self::GeneralError,
+            | RefusalCode::KeyRefused
+            | RefusalCode::TokenRefused => Self::GeneralError,
         }
     }
 }

@@ -81,6 +81,8 @@ fn prompt() -> OpenApiRouter<App> {
         .routes(routes!(settings::revert))
         .routes(routes!(cluster::get))
         .routes(routes!(cluster::key::check, cluster::key::renew))
+        .routes(routes!(cluster::tokens::list, cluster::tokens::create))
+        .routes(routes!(cluster::tokens::revoke))
         .routes(routes!(keys::list, keys::create))
         .routes(routes!(keys::revoke))
         .routes(routes!(cluster::nodes::cordon))

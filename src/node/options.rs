@@ -32,6 +32,7 @@ pub fn raft_options(config: &Config) -> Options {
         clock: acefleet_raft::Clock::default(),
         access: access::of_settings(config),
         secret: config.cluster_secret.clone(),
+        join_token: config.join_token.clone(),
         secret_before: config.cluster_secret_before.clone(),
         plain: config.cluster_plain,
     }

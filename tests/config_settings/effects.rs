@@ -111,6 +111,9 @@ fn value(name: &str, example: &'static str) -> &'static str {
         "API_KEY" | "GLUETUN_API_KEY" | "GLUETUN_API_USERNAME" | "GLUETUN_API_PASSWORD" => {
             "k3y-0123456789-abcdef"
         }
+        "ACEFLEET_JOIN_TOKEN" => {
+            "acefleet-join-0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+        }
         "ACEFLEET_CLUSTER_SECRET" | "ACEFLEET_CLUSTER_SECRET_BEFORE" => "0123456789abcdef0123456789abcdef",
         "PORT_RANGE_HOST" => "20000-20999",
         "GLUETUN_PORT_RANGE_1" => "19100-19119",

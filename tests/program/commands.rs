@@ -195,7 +195,7 @@ fn a_directory_is_prepared_once_and_not_for_two_clusters() {
 
     let begun = run(dir.path(), &node, &["init"]);
     assert_eq!(begun.status.code(), Some(0), "{}", stderr(&begun));
-    assert!(stdout(&begun).contains(&format!("acefleet join {}", at.cluster)), "{}", stdout(&begun));
+    assert!(stdout(&begun).contains("acefleet token create"), "{}", stdout(&begun));
     for (path, mode) in [(data.clone(), 0o700), (data.join("node.json"), 0o600)] {
         let found = std::fs::metadata(&path).unwrap().permissions().mode() & 0o777;
         assert_eq!(found, mode, "{} has mode {found:o}", path.display());

@@ -23,6 +23,7 @@ pub(super) fn secrets(config: Option<&Config>) -> Vec<String> {
         config.api_key.as_ref().map(|key| key.0.clone()),
         config.cluster_secret.as_ref().map(text),
         config.cluster_secret_before.as_ref().map(text),
+        config.join_token.as_ref().map(|token| token.exposed().to_string()),
         vpn.and_then(|auth| match auth {
             ControlAuth::None => None,
             ControlAuth::Key(key) | ControlAuth::Basic { password: key, .. } => Some(key.0.clone()),

@@ -5,6 +5,7 @@ pub(crate) mod key;
 pub(crate) mod nodes;
 pub(crate) mod presence;
 pub(crate) mod removal;
+pub(crate) mod tokens;
 
 use std::time::Instant;
 

@@ -35,6 +35,7 @@ mod settings;
 mod shapes;
 mod silent_figures;
 mod socket;
+mod tokens;
 mod validation;
 mod vpn;
 mod widget;

@@ -235,6 +235,51 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/cluster/tokens": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Join tokens
+         * @description Until they end, used ones included. What a new node shows is in none of them: the cluster does not know it.
+         */
+        get: operations["list_join_tokens"];
+        put?: never;
+        /**
+         * Make a join token
+         * @description Whoever has it gets the secret of the cluster while it counts, so an open node makes one only for commands on its host. The answer has
+         *     it, once. If the answer is lost, revoke the token and make another one.
+         */
+        post: operations["create_join_token"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/cluster/tokens/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Revoke a join token
+         * @description Nobody joins with it any more. Nodes that have joined with it stay.
+         */
+        delete: operations["revoke_join_token"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/containers/{container_id}": {
         parameters: {
             query?: never;
@@ -2063,6 +2108,25 @@ export interface components {
             name: string;
             role: components["schemas"]["RoleWord"];
         };
+        /** @description A token that was made. */
+        MadeToken: {
+            /** Format: date-time */
+            ends_at: string;
+            /** @example 9f86d081884c7d65 */
+            id: string;
+            /**
+             * @description Cluster address of the node that has answered.
+             * @example 10.0.0.11:8001
+             */
+            member: string;
+            /**
+             * @description What a new node shows. This answer alone has it: nobody keeps it.
+             * @example acefleet-join-0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef
+             */
+            token: string;
+            /** Format: int32 */
+            uses: number;
+        };
         /** @description An engine that should not serve clients, or in whose place another one is wanted. */
         MarkedEngine: {
             /**
@@ -2115,6 +2179,25 @@ export interface components {
              * @description Seconds until it ends; without them it does not.
              */
             ttl_seconds?: number | null;
+        };
+        /**
+         * @description A token to be made.
+         * @example {
+         *       "ttl_seconds": 3600,
+         *       "uses": 1
+         *     }
+         */
+        NewTokenBody: {
+            /**
+             * Format: int64
+             * @description Seconds until it ends: an hour, if it does not say.
+             */
+            ttl_seconds?: number | null;
+            /**
+             * Format: int32
+             * @description Nodes that may join with it: one, if it does not say.
+             */
+            uses?: number | null;
         };
         /** @description Figures of a member. */
         NodeFigures: {
@@ -2416,6 +2499,11 @@ export interface components {
         /** @description A key that is good for nothing any more. */
         RevokedKey: {
             /** @example acexy */
+            revoked: string;
+        };
+        /** @description A token that is good for nothing any more. */
+        RevokedToken: {
+            /** @example 9f86d081884c7d65 */
             revoked: string;
         };
         /**
@@ -2925,6 +3013,28 @@ export interface components {
              * @description Bytes uploaded in this session; as `downloaded`.
              */
             uploaded?: number | null;
+        };
+        /** @description A token, without what a node shows. */
+        TokenEntry: {
+            /** Format: date-time */
+            created_at: string;
+            created_by?: components["schemas"]["EventBy"] | null;
+            /** @description It has ended: nobody joins with it any more. */
+            ended: boolean;
+            /**
+             * Format: date-time
+             * @description When it ends, by the time of day of the cluster.
+             */
+            ends_at: string;
+            /** @example 9f86d081884c7d65 */
+            id: string;
+            /** @description Names of nodes that have got the secret of the cluster with it. */
+            used_by: string[];
+            /**
+             * Format: int32
+             * @description Nodes that may join with it.
+             */
+            uses: number;
         };
         /** @description The sums of all engines. Zeros when nothing is known. */
         TotalStats: {
@@ -4154,6 +4264,279 @@ export interface operations {
                 };
             };
             /** @description No such member */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description A bug; the log has the `X-Request-Id` */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                };
+            };
+            /** @description No leader took the write in time */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockedBody"];
+                };
+            };
+        };
+    };
+    list_join_tokens: {
+        parameters: {
+            query?: {
+                /**
+                 * @description `local` (default): from this node's replica, at once. `linearizable`: with all writes that were acknowledged before, confirmed by
+                 *     a majority; 503 when that fails.
+                 */
+                consistency?: "local" | "linearizable";
+                /** @description Wait until this node has this revision (`X-Acefleet-Revision` of a write); 503 after 2.3 s. */
+                min_revision?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The one that ends first is first */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TokenEntry"][];
+                };
+            };
+            /** @description Malformed percent-encoding, a parameter or `Host` that is given twice, or an incomplete body */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description No key, or one that has ended */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description Wrong key, or one without the role admin */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description A parameter is wrong */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description A bug; the log has the `X-Request-Id` */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                };
+            };
+            /** @description The requested freshness is not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockedBody"];
+                };
+            };
+        };
+    };
+    create_join_token: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewTokenBody"];
+            };
+        };
+        responses: {
+            /** @description Members that have the entry take it */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MadeToken"];
+                };
+            };
+            /** @description Malformed percent-encoding, a parameter or `Host` that is given twice, or an incomplete body */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description No key, or one that has ended */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description Wrong key, or a call from elsewhere to an open node */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description The body took too long */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description There are as many as there may be */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description Body larger than 1 MiB */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description The body is not declared as JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description The body is wrong */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description A bug; the log has the `X-Request-Id` */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                };
+            };
+            /** @description No leader took the write in time, or not all members know join tokens */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockedBody"];
+                };
+            };
+        };
+    };
+    revoke_join_token: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description What the list calls it: 16 hexadecimal digits */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is good for nothing any more */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RevokedToken"];
+                };
+            };
+            /** @description Malformed percent-encoding, a parameter or `Host` that is given twice, or an incomplete body */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description No key, or one that has ended */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description Wrong key, or one without the role admin */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description There is no such token */
             404: {
                 headers: {
                     [name: string]: unknown;

@@ -57,7 +57,7 @@ export const states = {
   step3Text:
     'Run it on the host of a node, in the host’s network: it opens new engines at localhost, where each node offers those of all hosts.',
   step4: 'Add a second and third host',
-  step4Text: 'With three, one may fail.',
+  step4Text: 'With three, one may fail. On a host, this prints the line for the next one:',
   startEngine: 'Start engine',
   errorTitle: (node: string) => `${node} gives no data`,
   errorTail: 'Nothing was changed. The next try follows by itself.',

@@ -58,7 +58,7 @@ export const states: Words['states'] = {
   step3Text:
     'Ejecútelo en el host de un nodo, en la red del host: abre los motores nuevos en localhost, donde cada nodo ofrece los de todos los hosts.',
   step4: 'Añada un segundo y un tercer host',
-  step4Text: 'Con tres, puede fallar uno.',
+  step4Text: 'Con tres, puede fallar uno. En un host, esto imprime la línea para el siguiente:',
   startEngine: 'Iniciar motor',
   errorTitle: (node) => `${node} no da datos`,
   errorTail: 'No se ha cambiado nada. El próximo intento llega solo.',
