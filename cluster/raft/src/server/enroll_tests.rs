@@ -10,7 +10,7 @@ use tonic::Code;
 
 use super::attack_tests::{Attacker, Lab, all_refused};
 use crate::OpId;
-use crate::testing::lab::{Node, PATIENCE, until};
+use crate::testing::lab::{self, Node, PATIENCE, until};
 use crate::testing::{self, SECRET};
 use crate::tls::Unauthenticated;
 use crate::tls::join_token::JoinToken;
@@ -74,6 +74,33 @@ async fn as_many_nodes_get_the_secret_as_the_token_says() {
     let elsewhere = format!("acefleet-join-{}{}", "0".repeat(32), &text[text.len() - 32..]);
     let refused = ask(leader, &JoinToken::parse(&elsewhere).unwrap(), "d", &one).await.unwrap_err();
     assert!(other_secret(&refused), "who answers does not prove the key that the token names: {refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_without_a_secret_joins_at_its_first_start_and_needs_the_token_never_again() {
+    let lab = Lab::formed().await;
+    let (token, _) = token(&lab, 1).await;
+    let (dir, bind, nobody) = (tempfile::tempdir().unwrap(), lab::free_address().await, lab::free_address().await);
+    let mut joiner = Node::new(dir.path(), "d", bind, bind.to_string(), Vec::new());
+    joiner.options.secret = None;
+    joiner.options.join_token = Some(token);
+    let refused = joiner.try_start().await.unwrap_err();
+    assert_eq!(refused.exit_code(), 64);
+    assert!(refused.to_string().contains("ACEFLEET_JOIN"), "it is no cluster of its own: {refused}");
+    joiner.options.join = vec![nobody.to_string()];
+    let refused = joiner.try_start().await.unwrap_err();
+    assert_eq!(refused.exit_code(), 75, "{refused}");
+    joiner.options.join.push(lab.follower().options.advertise.clone());
+    joiner.start().await;
+    let votes = |lab: &Lab| lab.leader().cluster().status().voters == 4;
+    until("it votes", || votes(&lab)).await;
+    joiner.stop().await;
+    (joiner.options.join_token, joiner.options.join) = (None, Vec::new());
+    joiner.start().await;
+    until("it is back", || joiner.cluster().status().leader.is_some()).await;
+    joiner.write().await;
+    let kept = crate::kept_secret(&joiner.options.data_dir).unwrap().unwrap();
+    assert_eq!(*kept, *SECRET);
 }
 
 #[tokio::test(flavor = "multi_thread")]
