@@ -150,8 +150,10 @@ impl LocalReport {
             let applied_before = report.applied_index.replace(view.applied_index);
             let fsync_before = std::mem::replace(&mut report.fsync_p99_us, fsyncs.p99_us);
             let slow_before = std::mem::replace(&mut report.slow_disk, fsyncs.is_slow);
+            let secrets_before = std::mem::replace(&mut report.secrets, cluster.secrets());
             (applied_before, fsync_before, slow_before)
                 != (report.applied_index, report.fsync_p99_us, report.slow_disk)
+                || secrets_before != report.secrets
                 || silent_before != report.silent
                 || contact_before != report.in_contact
                 || before != (report.engines.len(), report.streams.len(), report.queued_events)

@@ -154,6 +154,8 @@ pub struct NodeReport {
     pub fsync_p99_us: Option<u64>,
     /// That is too long, by enough syncs to say so.
     pub slow_disk: bool,
+    /// Fingerprints of the secrets that it takes, the newest first.
+    pub secrets: Vec<String>,
 }
 
 impl NodeReport {
@@ -175,6 +177,7 @@ impl NodeReport {
             applied_index: _,
             fsync_p99_us: _,
             slow_disk,
+            secrets,
         } = self;
         let mut pairs = engines.iter().zip(&other.engines);
         engines.len() == other.engines.len()
@@ -182,6 +185,7 @@ impl NodeReport {
             && *streams == other.streams
             && *vpns == other.vpns
             && *slow_disk == other.slow_disk
+            && *secrets == other.secrets
             && *left_behind == other.left_behind
             && *collector_errors == other.collector_errors
             && *totals == other.totals

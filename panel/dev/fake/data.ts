@@ -61,6 +61,8 @@ const node = (name: string, i: number, extra: Partial<NodeObject>): NodeObject =
   streams: 0,
   fsync_p99_ms: 3,
   slow_disk: false,
+  key: '9f86d081884c7d65',
+  secrets: ['60303ae22b998861'],
   ...extra,
 });
 

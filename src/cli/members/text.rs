@@ -1,5 +1,6 @@
 //! Answers about members, as text for people.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use serde::Deserialize;
@@ -36,6 +37,9 @@ pub(in crate::cli) struct Member {
     last_contact_ms: Option<u64>,
     version: Option<Words>,
     passed_over: Option<PassedOver>,
+    /// Fingerprints of the secrets that it takes, the newest first; members of earlier versions do not say it.
+    #[serde(default)]
+    secrets: Vec<Words>,
     /// Progress while it drains.
     pub drain: Option<Drain>,
 }
@@ -90,6 +94,7 @@ pub(super) fn status(cluster: Cluster) -> String {
         ("voters", cluster.voters.to_string()),
         ("answered by", cluster.node.to_string()),
         ("answers are old by", format!("{} ms", cluster.staleness_ms)),
+        ("secret", secrets(&cluster.nodes)),
     ] {
         // Writing to a string cannot fail.
         let _ = writeln!(lines, "{:<20}{value}", format!("{title}:"));
@@ -102,6 +107,29 @@ pub(super) fn status(cluster: Cluster) -> String {
         let _ = write!(lines, "\nleft behind on {node}: {name}: {why} (acefleet adopt {node})");
     }
     lines
+}
+
+/// Which members take which secrets, by fingerprints: all the same one, or who is how far with a change.
+fn secrets(nodes: &[Member]) -> String {
+    let mut by_secrets: BTreeMap<Vec<String>, Vec<String>> = BTreeMap::new();
+    for node in nodes {
+        let taken = node.secrets.iter().map(Words::to_string).collect();
+        by_secrets.entry(taken).or_default().push(node.name.to_string());
+    }
+    let said = |(taken, names): (&Vec<String>, &Vec<String>)| {
+        let names = names.join(", ");
+        match taken.as_slice() {
+            [] => format!("{names} not known"),
+            [newest] => format!("{names} {newest}"),
+            [newest, before @ ..] => format!("{names} {newest}, takes {}", before.join(", ")),
+        }
+    };
+    let of_all: Option<&Vec<String>> = by_secrets.keys().next().filter(|_| by_secrets.len() == 1);
+    match of_all.map(Vec::as_slice) {
+        Some([]) => or_dash(None::<&str>),
+        Some([taken]) => format!("{taken} on all members"),
+        _ => by_secrets.iter().map(said).collect::<Vec<_>>().join("; "),
+    }
 }
 
 /// One line for each member below a line of titles.
@@ -179,5 +207,24 @@ mod tests {
         assert_eq!(lines[0].find("ROLE"), lines[1].find("voter"));
         assert_eq!(lines[0].find("ENGINES"), lines[1].find("12"));
         assert!(lines[1].contains("38 ms ago") && !table.contains('\u{1b}'));
+    }
+
+    #[test]
+    fn a_change_of_the_secret_shows_who_is_how_far() {
+        let node = |name: &str, secrets: &[&str]| -> Member {
+            let node = json!({"name": name, "role": "voter", "address": "a:8001", "docker": "ok", "engines": 0, "streams": 0,
+                "secrets": secrets});
+            serde_json::from_value(node).unwrap()
+        };
+        let said = |nodes: &[(&str, &[&str])]| {
+            secrets(&nodes.iter().map(|(name, secrets)| node(name, secrets)).collect::<Vec<_>>())
+        };
+        assert_eq!(said(&[("a", &["60"]), ("b", &["60"])]), "60 on all members");
+        assert_eq!(
+            said(&[("a", &["7f", "60"]), ("b", &["60"]), ("c", &[])]),
+            "c not known; b 60; a 7f, takes 60"
+        );
+        assert_eq!(said(&[("a", &["7f", "60"]), ("b", &["7f", "60"])]), "a, b 7f, takes 60");
+        assert_eq!(said(&[("a", &[]), ("b", &[])]), or_dash(None::<&str>), "members of earlier versions");
     }
 }

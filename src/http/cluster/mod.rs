@@ -126,6 +126,12 @@ pub(crate) struct NodeRecord {
     fsync_p99_ms: Option<f64>,
     /// Whether that is more than 50 ms, by 100 syncs at least, so that every change of the cluster takes long.
     slow_disk: bool,
+    /// Fingerprint of its own key; null until the cluster has noted it.
+    #[schema(example = "9f86d081884c7d65")]
+    key: Option<String>,
+    /// Fingerprints of the secrets that it takes, the newest first: two while the secret is changed. Empty until it has reported them, and while it is silent.
+    #[schema(example = json!(["60303ae22b998861"]))]
+    secrets: Vec<String>,
 }
 
 /// Why a host is passed over when an engine is placed.
@@ -219,6 +225,8 @@ pub(crate) struct Told {
     fsync_p99_us: Option<u64>,
     /// As it judged.
     slow_disk: bool,
+    /// As it reported.
+    secrets: Vec<String>,
 }
 
 impl Told {
@@ -232,6 +240,7 @@ impl Told {
             applied_index: applied_index(soft, member),
             fsync_p99_us: sight.told_by(member.id).and_then(|report| report.fsync_p99_us),
             slow_disk: sight.told_by(member.id).is_some_and(|report| report.slow_disk),
+            secrets: sight.told_by(member.id).map(|report| report.secrets.clone()).unwrap_or_default(),
         }
     }
 }
@@ -298,6 +307,8 @@ pub(crate) fn node(
         engines: engines.len(),
         streams,
         slow_disk: told.slow_disk,
+        key: member.key,
+        secrets: told.secrets,
         fsync_p99_ms: told.fsync_p99_us.map(|us| us as f64 / 1_000.0),
         name: member.name,
     };

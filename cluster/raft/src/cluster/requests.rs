@@ -20,6 +20,12 @@ use crate::transport::proto::{Clock, ask_reply};
 use crate::transport::{CALL_LIMIT, CallError};
 
 impl Cluster {
+    /// Fingerprints of the secrets that this node takes, the newest first: 16 hexadecimal digits each, of the public key that a secret gives.
+    #[must_use]
+    pub fn secrets(&self) -> Vec<String> {
+        self.core.wire.door().secrets()
+    }
+
     /// A new token with which further nodes may join, once a command has told the registry its public key. Nobody keeps it.
     ///
     /// # Errors

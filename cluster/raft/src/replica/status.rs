@@ -43,6 +43,8 @@ pub struct MemberStatus {
     pub applied_index: Option<u64>,
     /// Software version that the member last told.
     pub version: Option<String>,
+    /// Fingerprint of its key, 16 hexadecimal digits; absent until the cluster has noted it.
+    pub key: Option<String>,
 }
 
 /// State of replication on one node.
@@ -197,6 +199,7 @@ fn member_status(
         } else {
             contacts.version(id)
         },
+        key: member.key.map(|key| key.to_string()),
     }
 }
 

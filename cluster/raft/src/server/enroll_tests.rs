@@ -80,7 +80,8 @@ async fn as_many_nodes_get_the_secret_as_the_token_says() {
 async fn a_node_without_a_secret_joins_at_its_first_start_and_needs_the_token_never_again() {
     let lab = Lab::formed().await;
     let (token, _) = token(&lab, 1).await;
-    let (dir, bind, nobody) = (tempfile::tempdir().unwrap(), lab::free_address().await, lab::free_address().await);
+    let (dir, bind, nobody) =
+        (tempfile::tempdir().unwrap(), lab::free_address().await, lab::free_address().await);
     let mut joiner = Node::new(dir.path(), "d", bind, bind.to_string(), Vec::new());
     joiner.options.secret = None;
     joiner.options.join_token = Some(token);

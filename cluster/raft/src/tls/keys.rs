@@ -167,6 +167,12 @@ impl Keys {
         }
     }
 
+    /// Fingerprints of the keys of its secrets, the newest first.
+    pub fn secrets(&self) -> Vec<String> {
+        let keys = self.keys.iter().filter_map(|key| NodeKey::of_der(&key.public));
+        keys.map(|key| key.to_string()).collect()
+    }
+
     /// The name of the key of its newest secret.
     pub fn newest(&self) -> Option<[u8; super::join_token::NAME_BYTES]> {
         let key = self.keys.first().and_then(|key| NodeKey::of_der(&key.public))?;

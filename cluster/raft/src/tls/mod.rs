@@ -115,6 +115,11 @@ impl Door {
         &self.secret
     }
 
+    /// Fingerprints of the keys of its secrets, the newest first: 16 hexadecimal digits each.
+    pub fn secrets(&self) -> Vec<String> {
+        self.keys.secrets()
+    }
+
     /// A new join token, by which this node is known as a member.
     ///
     /// # Errors

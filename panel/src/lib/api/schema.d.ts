@@ -2265,6 +2265,11 @@ export interface components {
              * @description Random, below 2^53, never reused.
              */
             id: number;
+            /**
+             * @description Fingerprint of its own key; null until the cluster has noted it.
+             * @example 9f86d081884c7d65
+             */
+            key?: string | null;
             name: string;
             passed_over?: components["schemas"]["PassedOver"] | null;
             /**
@@ -2272,6 +2277,13 @@ export interface components {
              * @example voter
              */
             role: string;
+            /**
+             * @description Fingerprints of the secrets that it takes, the newest first: two while the secret is changed. Empty until it has reported them, and while it is silent.
+             * @example [
+             *       "60303ae22b998861"
+             *     ]
+             */
+            secrets: string[];
             /** @description Whether that is more than 50 ms, by 100 syncs at least, so that every change of the cluster takes long. */
             slow_disk: boolean;
             state: components["schemas"]["Presence"];

@@ -82,7 +82,8 @@ export const hosts = {
   removeYes: 'Remove',
   removed: (h: string) => `${h} was removed.`,
   joinTitle: 'Add a host',
-  joinText: 'Run this on a host. It prints the line for the new one, which joins without a vote, copies the log and then votes.',
+  joinText:
+    'Run this on a host. It prints the line for the new one, which joins without a vote, copies the log and then votes.',
   joinMore: 'See docs/DEPLOY.md.',
   upToDate: 'Members',
 };

@@ -85,7 +85,8 @@ export const hosts: Words['hosts'] = {
   removeYes: 'Quitar',
   removed: (h) => `${h} se ha quitado.`,
   joinTitle: 'Añadir un host',
-  joinText: 'Ejecute esto en un host. Imprime la línea para el nuevo, que se une sin voto, copia el registro y después vota.',
+  joinText:
+    'Ejecute esto en un host. Imprime la línea para el nuevo, que se une sin voto, copia el registro y después vota.',
   joinMore: 'Vea docs/DEPLOY.md.',
   upToDate: 'Miembros',
 };
