@@ -132,6 +132,11 @@ pub const SETTINGS: &[Setting] = &[
     ).default_words("none"),
 
     Setting::new(
+        "ACEFLEET_RATE_FACTOR", Section::Api, Kind::Count { min: 0, max: 1_000 }, "1", "10",
+        "Limits of callers to this node, times this: of wrong keys, of changes and of starts. 0 = none. They are far above what programs need.",
+    ),
+
+    Setting::new(
         "DOCKER_HOST", Section::Engines, Kind::Docker, "", "unix:///run/user/1000/docker.sock",
         "Docker daemon of this host. `https://`, or `tcp://` with `DOCKER_TLS_VERIFY`, is encrypted and verified.",
     ).default_words("`unix:///var/run/docker.sock`"),

@@ -96,6 +96,8 @@ pub struct Config {
     pub timing: acefleet_raft::Timing,
     /// `API_KEY`; none: the cluster's own key, or none of [`Config::open`].
     pub api_key: Option<Secret>,
+    /// `ACEFLEET_RATE_FACTOR`: limits of callers are so many times the usual; 0 = none.
+    pub rate_factor: u32,
     /// `ACEFLEET_OPEN`: nobody needs a key.
     pub open: bool,
     /// `ACEFLEET_READS`: who may read.

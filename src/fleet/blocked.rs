@@ -56,6 +56,8 @@ impl Blocked {
             Code::HeldBack => (Some(MEMBER_S), true),
             Code::VpnDisconnected | Code::VpnError => (Some(VPN_S), true),
             Code::NetworkMissing | Code::ImagePulling | Code::RegistryFull => (Some(LATER_S), true),
+            // The caller that is told so knows the time.
+            Code::RateLimited => (Some(MOMENT_S), false),
             Code::MaxCapacity | Code::NoFreePorts | Code::CircuitBreaker => (Some(LATER_S), false),
             Code::ImageMissing
             | Code::NotAllowed

@@ -17,6 +17,8 @@ pub enum Code {
     Behind,
     /// This node works on as much as it can.
     Busy,
+    /// The caller comes too often.
+    RateLimited,
     /// It may or may not have been done.
     UnknownOutcome,
     /// Not all members know this kind of write, or writes come faster than they can be stored.

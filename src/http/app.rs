@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use acefleet_registry::{Elapsed, WallMs};
 use axum::http::HeaderValue;
+use governor::clock::MonotonicClock;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::config::Secret;
@@ -14,6 +15,7 @@ use crate::http::counters::Counters;
 use crate::http::feed::hub::Feed;
 use crate::http::request::auth::Guard;
 use crate::http::request::body::Bodies;
+use crate::http::request::rates::Rates;
 use crate::http::request::refusals::Refusals;
 
 /// How long a value of this node's age is used.
@@ -32,6 +34,7 @@ struct Inner {
     fleet: Fleet,
     key: Guard,
     refusals: Refusals,
+    rates: Rates,
     bodies: Bodies,
     rendered: Rendered,
     counters: Counters,
@@ -48,7 +51,8 @@ impl App {
         let (bodies, rendered, feed, age) = Default::default();
         let followers = Arc::new(Semaphore::new(FOLLOWERS_MAX));
         let refusals = Refusals::new(counters.registry());
-        let inner = Inner { fleet, key, refusals, bodies, rendered, counters, feed, age, followers };
+        let rates = Rates::new(fleet.config().rate_factor, MonotonicClock);
+        let inner = Inner { fleet, key, refusals, rates, bodies, rendered, counters, feed, age, followers };
         Self { inner: Arc::new(inner) }
     }
 
@@ -62,6 +66,10 @@ impl App {
 
     pub fn refusals(&self) -> &Refusals {
         &self.inner.refusals
+    }
+
+    pub fn rates(&self) -> &Rates {
+        &self.inner.rates
     }
 
     pub fn bodies(&self) -> &Bodies {

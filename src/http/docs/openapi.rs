@@ -148,6 +148,15 @@ fn complete(operation: &mut Operation, needs: Option<Needs>) {
         (has_body, "415", answer("The body is not declared as JSON", JSON, "DetailBody")),
         (has_body, "422", answer("The body is wrong", JSON, "InvalidBody")),
         (has_freshness, "422", answer("A parameter is wrong", JSON, "InvalidBody")),
+        (
+            protected || is_read,
+            "429",
+            answer(
+                "Too many such calls, or different wrong keys; `Retry-After` says when to go on",
+                JSON,
+                "BlockedBody",
+            ),
+        ),
         (true, "500", bug.build()),
         (has_freshness, "503", answer("The requested freshness is not available now", JSON, "BlockedBody")),
         (true, "503", answer("Too busy; nothing was done", JSON, "BlockedBody")),

@@ -17,6 +17,8 @@ use crate::http::answer::problem::Problem;
 use crate::http::answer::time::zulu;
 use crate::http::app::App;
 use crate::http::request::origin;
+use crate::http::request::rates::TooMany;
+use crate::http::request::rates::pace::Pace;
 use crate::http::request::refusals::Reason;
 use crate::http::roles::{self, Needs};
 
@@ -254,19 +256,61 @@ pub(crate) async fn let_in(
     let Some(needs) = roles::needs(request.method(), path.as_str()) else { return next.run(request).await };
     match app.key().let_in(needs, request.headers()) {
         Ok(known) => {
+            let credential = known.as_ref().map(|known| &known.credential);
+            if let Err(too_many) = in_pace(&app, &request, &path, credential) {
+                let key = credential.and_then(Credential::key);
+                return turn_away(&app, &request, &path, Some(too_many.what), key, too_many.into());
+            }
             if let Some(known) = known {
                 request.extensions_mut().insert(known);
             }
             next.run(request).await
         }
+        Err(Refused::WrongKey) => {
+            let from = origin::counted(request.extensions(), request.headers(), &app);
+            let (reason, problem) = match app.rates().guess(from, shown(request.headers()).map(access::hash))
+            {
+                Ok(()) => (Reason::WrongKey, Refused::WrongKey.into()),
+                Err(too_many) => (too_many.what, too_many.into()),
+            };
+            turn_away(&app, &request, &path, Some(reason), None, problem)
+        }
         Err(refused) => {
-            if let Some(reason) = refused.reason() {
-                let from = origin::address_of(request.extensions(), request.headers(), &app);
-                app.refusals().note(reason, from, path.as_str(), refused.key());
-            }
-            Problem::from(refused).into_response()
+            turn_away(&app, &request, &path, refused.reason(), refused.key(), refused.clone().into())
         }
     }
+}
+
+/// Counts a call of a caller that may make it.
+fn in_pace(
+    app: &App,
+    request: &Request,
+    path: &MatchedPath,
+    shown: Option<&Credential>,
+) -> Result<(), TooMany> {
+    match Pace::of(request.method(), path.as_str()) {
+        Pace::Free => Ok(()),
+        pace => {
+            let from = origin::counted(request.extensions(), request.headers(), app);
+            app.rates().call(pace, from, shown)
+        }
+    }
+}
+
+/// The answer to a caller that is not let in, which is counted if that is its own doing.
+fn turn_away(
+    app: &App,
+    request: &Request,
+    path: &MatchedPath,
+    reason: Option<Reason>,
+    key: Option<&KeyName>,
+    problem: Problem,
+) -> Response {
+    if let Some(reason) = reason {
+        let from = origin::address_of(request.extensions(), request.headers(), app);
+        app.refusals().note(reason, from, path.as_str(), key);
+    }
+    problem.into_response()
 }
 
 /// The first entry of every log lists the members, so nothing is applied yet.

@@ -2,7 +2,8 @@
 //!
 //! - [`path`]: the canonical form of a path; [`doubled`]: what may be said once only
 //! - [`call`]: calls that change something, with their deadlines
-//! - [`auth`]: who may make them; [`refusals`]: who may not is counted; [`visitors`]: which web pages may call an open node
+//! - [`auth`]: who may make them; [`refusals`]: who may not is counted; [`visitors`]: which web pages may call an open node;
+//!   [`rates`]: how often
 //! - [`body`], [`content_type`]: size and type of bodies
 //! - [`resume`]: where a reader goes on
 //! - [`query`], [`validate`]: parameters and bodies, and what is wrong with them
@@ -15,6 +16,7 @@ pub(crate) mod doubled;
 pub(crate) mod origin;
 pub(crate) mod path;
 pub(crate) mod query;
+pub(crate) mod rates;
 pub(crate) mod refusals;
 pub(crate) mod resume;
 pub(crate) mod validate;

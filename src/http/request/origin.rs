@@ -8,6 +8,7 @@ use axum::http::{Extensions, HeaderMap};
 use ipnet::IpNet;
 
 use crate::http::app::App;
+use crate::http::connections::slots;
 
 /// Header in which proxies list the addresses on the way, the caller first.
 const FORWARDED: &str = "x-forwarded-for";
@@ -26,6 +27,11 @@ pub(crate) fn actor(parts: &Parts, app: &App, credential: Credential) -> Actor {
 pub(crate) fn address_of(extensions: &Extensions, headers: &HeaderMap, app: &App) -> Option<IpAddr> {
     let peer = extensions.get::<Peer>()?.0.to_canonical();
     Some(address(peer, headers, &app.fleet().config().trusted_proxies))
+}
+
+/// The same as it is counted: none for those that are not limited.
+pub(crate) fn counted(extensions: &Extensions, headers: &HeaderMap, app: &App) -> Option<IpAddr> {
+    slots::counted(address_of(extensions, headers, app)?, &app.fleet().config().trusted_proxies)
 }
 
 /// The address behind trusted proxies: the last one on the way that none of them has.

@@ -23,6 +23,10 @@ pub(crate) enum Reason {
     EndedKey,
     /// Its key is good for something else.
     Role,
+    /// It shows one wrong key after another.
+    ManyKeys,
+    /// It calls too often.
+    ManyCalls,
     /// A page of another site calls an open node, or by a name that is none of its own.
     ForeignPage,
 }

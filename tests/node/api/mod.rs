@@ -26,6 +26,7 @@ mod openapi;
 mod operators;
 mod provisioning;
 mod queued;
+mod rates;
 mod reads;
 mod reasons;
 mod roles;

@@ -1243,7 +1243,7 @@ export interface components {
          * @example max_capacity
          * @enum {string}
          */
-        BlockedCode: "behind" | "busy" | "circuit_breaker" | "conflict" | "deleted" | "docker_error" | "docker_unavailable" | "drained" | "exited" | "general_error" | "held_back" | "host_silent" | "idle" | "idle_ttl" | "image_missing" | "image_pulling" | "internal" | "max_capacity" | "network_missing" | "no_free_ports" | "no_host" | "no_leader" | "no_quorum" | "no_settings" | "node_removed" | "not_allowed" | "not_formed" | "not_stored" | "oom" | "outbox_full" | "owner_unreachable" | "pending" | "port_taken" | "registry_full" | "replaced" | "scaled_down" | "shutting_down" | "startup_timeout" | "stopped" | "unhealthy" | "unknown_outcome" | "vanished" | "vpn_disconnected" | "vpn_error" | "vpn_misplaced" | "vpn_port_changed" | "vpn_reconnected" | "vpn_recreated" | "vpn_unhealthy";
+        BlockedCode: "behind" | "busy" | "circuit_breaker" | "conflict" | "deleted" | "docker_error" | "docker_unavailable" | "drained" | "exited" | "general_error" | "held_back" | "host_silent" | "idle" | "idle_ttl" | "image_missing" | "image_pulling" | "internal" | "max_capacity" | "network_missing" | "no_free_ports" | "no_host" | "no_leader" | "no_quorum" | "no_settings" | "node_removed" | "not_allowed" | "not_formed" | "not_stored" | "oom" | "outbox_full" | "owner_unreachable" | "pending" | "port_taken" | "rate_limited" | "registry_full" | "replaced" | "scaled_down" | "shutting_down" | "startup_timeout" | "stopped" | "unhealthy" | "unknown_outcome" | "vanished" | "vpn_disconnected" | "vpn_error" | "vpn_misplaced" | "vpn_port_changed" | "vpn_reconnected" | "vpn_recreated" | "vpn_unhealthy";
         /**
          * @description What was not done.
          * @enum {string}
@@ -3356,6 +3356,15 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
+            /** @description Too many such calls, or different wrong keys; `Retry-After` says when to go on */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockedBody"];
+                };
+            };
             /** @description A bug; the log has the `X-Request-Id` */
             500: {
                 headers: {
@@ -3438,6 +3447,15 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
+            /** @description Too many such calls, or different wrong keys; `Retry-After` says when to go on */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockedBody"];
+                };
+            };
             /** @description A bug; the log has the `X-Request-Id` */
             500: {
                 headers: {
@@ -3515,6 +3533,15 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
+            /** @description Too many such calls, or different wrong keys; `Retry-After` says when to go on */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockedBody"];
+                };
+            };
             /** @description The data directory of the node does not take it; the message says why */
             500: {
                 headers: {
@@ -3578,6 +3605,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description Too many such calls, or different wrong keys; `Retry-After` says when to go on */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockedBody"];
                 };
             };
             /** @description A bug; the log has the `X-Request-Id` */
@@ -3652,6 +3688,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description Too many such calls, or different wrong keys; `Retry-After` says when to go on */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockedBody"];
                 };
             };
             /** @description A bug; the log has the `X-Request-Id` */
@@ -3761,6 +3806,15 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
+            /** @description Too many such calls, or different wrong keys; `Retry-After` says when to go on */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockedBody"];
+                };
+            };
             /** @description A bug; the log has the `X-Request-Id` */
             500: {
                 headers: {
@@ -3850,6 +3904,15 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
+            /** @description Too many such calls, or different wrong keys; `Retry-After` says when to go on */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockedBody"];
+                };
+            };
             /** @description A bug; the log has the `X-Request-Id` */
             500: {
                 headers: {
@@ -3925,6 +3988,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description Too many such calls, or different wrong keys; `Retry-After` says when to go on */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockedBody"];
                 };
             };
             /** @description A bug; the log has the `X-Request-Id` */
@@ -4044,6 +4116,15 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
+            /** @description Too many such calls, or different wrong keys; `Retry-After` says when to go on */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockedBody"];
+                };
+            };
             /** @description A bug; the log has the `X-Request-Id` */
             500: {
                 headers: {
@@ -4130,6 +4211,15 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
+            /** @description Too many such calls, or different wrong keys; `Retry-After` says when to go on */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockedBody"];
+                };
+            };
             /** @description A bug; the log has the `X-Request-Id` */
             500: {
                 headers: {
@@ -4207,6 +4297,15 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
+            /** @description Too many such calls, or different wrong keys; `Retry-After` says when to go on */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockedBody"];
+                };
+            };
             /** @description A bug; the log has the `X-Request-Id` */
             500: {
                 headers: {
@@ -4282,6 +4381,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description Too many such calls, or different wrong keys; `Retry-After` says when to go on */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockedBody"];
                 };
             };
             /** @description A bug; the log has the `X-Request-Id` */
@@ -4651,6 +4759,15 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
+            /** @description Too many such calls, or different wrong keys; `Retry-After` says when to go on */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockedBody"];
+                };
+            };
             /** @description A bug; the log has the `X-Request-Id` */
             500: {
                 headers: {
@@ -4726,6 +4843,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description Too many such calls, or different wrong keys; `Retry-After` says when to go on */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockedBody"];
                 };
             };
             /** @description A bug; the log has the `X-Request-Id` */
@@ -4830,6 +4956,15 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
+            /** @description Too many such calls, or different wrong keys; `Retry-After` says when to go on */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockedBody"];
+                };
+            };
             /** @description A bug; the log has the `X-Request-Id` */
             500: {
                 headers: {
@@ -4919,6 +5054,15 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
+            /** @description Too many such calls, or different wrong keys; `Retry-After` says when to go on */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockedBody"];
+                };
+            };
             /** @description A bug; the log has the `X-Request-Id` */
             500: {
                 headers: {
@@ -5003,6 +5147,15 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
+            /** @description Too many such calls, or different wrong keys; `Retry-After` says when to go on */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockedBody"];
+                };
+            };
             /** @description A bug; the log has the `X-Request-Id` */
             500: {
                 headers: {
@@ -5083,6 +5236,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many such calls, or different wrong keys; `Retry-After` says when to go on */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockedBody"];
                 };
             };
             /** @description A bug; the log has the `X-Request-Id` */
@@ -5179,6 +5341,15 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
+            /** @description Too many such calls, or different wrong keys; `Retry-After` says when to go on */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockedBody"];
+                };
+            };
             /** @description A bug; the log has the `X-Request-Id` */
             500: {
                 headers: {
@@ -5273,6 +5444,15 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
+            /** @description Too many such calls, or different wrong keys; `Retry-After` says when to go on */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockedBody"];
+                };
+            };
             /** @description A bug; the log has the `X-Request-Id` */
             500: {
                 headers: {
@@ -5352,6 +5532,15 @@ export interface operations {
             };
             /** @description Its caller fixed its host port */
             409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockedBody"];
+                };
+            };
+            /** @description Too many such calls, or different wrong keys; `Retry-After` says when to go on */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5451,6 +5640,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many such calls, or different wrong keys; `Retry-After` says when to go on */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockedBody"];
                 };
             };
             /** @description A bug; the log has the `X-Request-Id` */
@@ -5553,6 +5751,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many such calls, or different wrong keys; `Retry-After` says when to go on */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockedBody"];
                 };
             };
             /** @description A bug; the log has the `X-Request-Id` */
@@ -5669,6 +5876,15 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
+            /** @description Too many such calls, or different wrong keys; `Retry-After` says when to go on */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockedBody"];
+                };
+            };
             /** @description A bug; the log has the `X-Request-Id` */
             500: {
                 headers: {
@@ -5760,6 +5976,15 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
+            /** @description Too many such calls, or different wrong keys; `Retry-After` says when to go on */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockedBody"];
+                };
+            };
             /** @description A bug; the log has the `X-Request-Id` */
             500: {
                 headers: {
@@ -5846,6 +6071,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many such calls, or different wrong keys; `Retry-After` says when to go on */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockedBody"];
                 };
             };
             /** @description A bug; the log has the `X-Request-Id` */
@@ -5960,6 +6194,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many such calls, or different wrong keys; `Retry-After` says when to go on */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockedBody"];
                 };
             };
             /** @description A bug; the log has the `X-Request-Id` */
@@ -6085,6 +6328,15 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
+            /** @description Too many such calls, or different wrong keys; `Retry-After` says when to go on */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockedBody"];
+                };
+            };
             /** @description A bug; the log has the `X-Request-Id` */
             500: {
                 headers: {
@@ -6157,6 +6409,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description Too many such calls, or different wrong keys; `Retry-After` says when to go on */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockedBody"];
                 };
             };
             /** @description A bug; the log has the `X-Request-Id` */
@@ -6281,6 +6542,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description Too many such calls, or different wrong keys; `Retry-After` says when to go on */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockedBody"];
                 };
             };
             /** @description A bug; the log has the `X-Request-Id` */
@@ -6421,6 +6691,15 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
+            /** @description Too many such calls, or different wrong keys; `Retry-After` says when to go on */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockedBody"];
+                };
+            };
             /** @description A bug; the log has the `X-Request-Id` */
             500: {
                 headers: {
@@ -6501,6 +6780,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many such calls, or different wrong keys; `Retry-After` says when to go on */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockedBody"];
                 };
             };
             /** @description A bug; the log has the `X-Request-Id` */
@@ -6617,6 +6905,15 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
+            /** @description Too many such calls, or different wrong keys; `Retry-After` says when to go on */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockedBody"];
+                };
+            };
             /** @description A bug; the log has the `X-Request-Id` */
             500: {
                 headers: {
@@ -6692,6 +6989,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description Too many such calls, or different wrong keys; `Retry-After` says when to go on */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockedBody"];
                 };
             };
             /** @description A bug; the log has the `X-Request-Id` */
@@ -6815,6 +7121,15 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
+            /** @description Too many such calls, or different wrong keys; `Retry-After` says when to go on */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockedBody"];
+                };
+            };
             /** @description A bug; the log has the `X-Request-Id` */
             500: {
                 headers: {
@@ -6878,6 +7193,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description Too many such calls, or different wrong keys; `Retry-After` says when to go on */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockedBody"];
                 };
             };
             /** @description A bug; the log has the `X-Request-Id` */
@@ -7067,6 +7391,15 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
+            /** @description Too many such calls, or different wrong keys; `Retry-After` says when to go on */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockedBody"];
+                };
+            };
             /** @description It would fail again */
             500: {
                 headers: {
@@ -7185,6 +7518,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many such calls, or different wrong keys; `Retry-After` says when to go on */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockedBody"];
                 };
             };
             /** @description It would fail again */
@@ -7323,6 +7665,15 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
+            /** @description Too many such calls, or different wrong keys; `Retry-After` says when to go on */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockedBody"];
+                };
+            };
             /** @description A bug; the log has the `X-Request-Id` */
             500: {
                 headers: {
@@ -7418,6 +7769,15 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
+            /** @description Too many such calls, or different wrong keys; `Retry-After` says when to go on */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockedBody"];
+                };
+            };
             /** @description A bug; the log has the `X-Request-Id` */
             500: {
                 headers: {
@@ -7498,6 +7858,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many such calls, or different wrong keys; `Retry-After` says when to go on */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockedBody"];
                 };
             };
             /** @description A bug; the log has the `X-Request-Id` */
@@ -7629,6 +7998,15 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
+            /** @description Too many such calls, or different wrong keys; `Retry-After` says when to go on */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockedBody"];
+                };
+            };
             /** @description A bug; the log has the `X-Request-Id` */
             500: {
                 headers: {
@@ -7709,6 +8087,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many such calls, or different wrong keys; `Retry-After` says when to go on */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockedBody"];
                 };
             };
             /** @description A bug; the log has the `X-Request-Id` */
@@ -7849,6 +8236,15 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
+            /** @description Too many such calls, or different wrong keys; `Retry-After` says when to go on */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockedBody"];
+                };
+            };
             /** @description A bug; the log has the `X-Request-Id` */
             500: {
                 headers: {
@@ -7947,6 +8343,15 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
+            /** @description Too many such calls, or different wrong keys; `Retry-After` says when to go on */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockedBody"];
+                };
+            };
             /** @description A bug; the log has the `X-Request-Id` */
             500: {
                 headers: {
@@ -8022,6 +8427,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description Too many such calls, or different wrong keys; `Retry-After` says when to go on */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockedBody"];
                 };
             };
             /** @description A bug; the log has the `X-Request-Id` */
@@ -8111,6 +8525,15 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
+            /** @description Too many such calls, or different wrong keys; `Retry-After` says when to go on */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockedBody"];
+                };
+            };
             /** @description A bug; the log has the `X-Request-Id` */
             500: {
                 headers: {
@@ -8191,6 +8614,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many such calls, or different wrong keys; `Retry-After` says when to go on */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockedBody"];
                 };
             };
             /** @description A bug; the log has the `X-Request-Id` */
@@ -8275,6 +8707,15 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
+            /** @description Too many such calls, or different wrong keys; `Retry-After` says when to go on */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockedBody"];
+                };
+            };
             /** @description A bug; the log has the `X-Request-Id` */
             500: {
                 headers: {
@@ -8357,6 +8798,15 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
+            /** @description Too many such calls, or different wrong keys; `Retry-After` says when to go on */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockedBody"];
+                };
+            };
             /** @description A bug; the log has the `X-Request-Id` */
             500: {
                 headers: {
@@ -8436,6 +8886,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description Too many such calls, or different wrong keys; `Retry-After` says when to go on */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockedBody"];
                 };
             };
             /** @description A bug; the log has the `X-Request-Id` */
