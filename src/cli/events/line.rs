@@ -42,8 +42,6 @@ enum Reason {
 #[derive(Deserialize)]
 struct By {
     name: Words,
-    /// Which of the named keys.
-    key: Option<Words>,
     address: Option<Words>,
 }
 
@@ -84,8 +82,7 @@ impl Details {
 
 impl Display for By {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Self { name, key, address } = self;
-        let name = key.as_ref().map_or_else(|| name.to_string(), |key| format!("{name} {key}"));
+        let Self { name, address } = self;
         match address {
             Some(address) => write!(f, "{name} from {address}"),
             None => write!(f, "{name}"),
@@ -108,8 +105,8 @@ mod tests {
             (json!({"node": "a"}), None),
             (json!({"reason": "asked", "asked_by": by}), Some("API key from 10.0.0.9 asked for it")),
             (
-                json!({"reason": "asked", "asked_by": {"name": "API key", "key": "ops", "address": "10.0.0.9"}}),
-                Some("API key ops from 10.0.0.9 asked for it"),
+                json!({"reason": "asked", "asked_by": {"name": "ops", "key": "ops", "address": "10.0.0.9"}}),
+                Some("ops from 10.0.0.9 asked for it"),
             ),
             (json!({"reason": "asked"}), Some("it was asked to")),
             (json!({"reason": "leader_stopped"}), Some("the leader before is being stopped")),

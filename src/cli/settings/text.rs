@@ -28,8 +28,6 @@ struct Setting {
 #[derive(Deserialize)]
 struct By {
     name: Words,
-    /// Which of the named keys.
-    key: Option<Words>,
     address: Option<Words>,
 }
 
@@ -119,10 +117,7 @@ fn since(answer: &Settings) -> String {
 fn who(by: Option<&By>, node: &str) -> String {
     match by {
         None => format!("the configuration of {node}"),
-        Some(By { name, key, address }) => {
-            let key = key.as_ref().map(|key| format!(" {key}")).unwrap_or_default();
-            format!("{name}{key} from {} on {node}", or_dash(address.as_ref()))
-        }
+        Some(By { name, address }) => format!("{name} from {} on {node}", or_dash(address.as_ref())),
     }
 }
 

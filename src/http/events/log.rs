@@ -79,10 +79,10 @@ pub(crate) struct EventDetails {
 /// Who made a change.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct EventBy {
-    /// What the caller showed: `API key`, `command line` (of the node's host), or `no key`, where none is needed.
-    #[schema(example = "API key")]
-    pub name: &'static str,
-    /// Which of the named keys it was, if it was one.
+    /// What the caller showed: the name of a named key, `API key`, `command line` (of the node's host), or `no key`, where none is needed.
+    #[schema(example = "grafana")]
+    pub name: String,
+    /// The same name again, of named keys alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "grafana")]
     pub key: Option<String>,
@@ -99,7 +99,7 @@ impl EventBy {
     pub fn of(by: &By, state: &Registry) -> Self {
         let (credential, address) = (&by.actor.credential, by.actor.address.clone());
         let key = credential.key().map(ToString::to_string);
-        Self { name: credential.as_str(), key, address, node: state.node_name(by.through) }
+        Self { name: credential.as_str().to_owned(), key, address, node: state.node_name(by.through) }
     }
 }
 

@@ -135,7 +135,7 @@ async fn the_log_names_keys_and_finds_what_somebody_did() {
     let newest = bed.get("/events?limit=1&event_type=stream").await.json();
     assert_eq!(
         (&newest[0]["category"], &newest[0]["by"]["key"], &newest[0]["by"]["name"]),
-        (&json!("started"), &json!("acexy"), &json!("API key"))
+        (&json!("started"), &json!("acexy"), &json!("acexy"))
     );
     let id = began.json()["id"].as_str().unwrap().replace('|', "%7C");
     let stopped = bed.send("DELETE", &format!("/streams/{id}"), &[("x-api-key", &ops)], "").await;

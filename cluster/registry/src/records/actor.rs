@@ -22,11 +22,12 @@ pub enum Credential {
 }
 
 impl Credential {
-    /// For people.
+    /// For people: the name of a key that has one. No name is one of the other words, as names have no blanks.
     #[must_use]
-    pub fn as_str(&self) -> &'static str {
+    pub fn as_str(&self) -> &str {
         match self {
-            Self::ApiKey | Self::Named(_) => "API key",
+            Self::ApiKey => "API key",
+            Self::Named(name) => name.as_str(),
             Self::HostToken => "command line",
             Self::Nothing => "no key",
         }

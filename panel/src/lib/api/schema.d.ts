@@ -1695,13 +1695,13 @@ export interface components {
              */
             address?: string | null;
             /**
-             * @description Which of the named keys it was, if it was one.
+             * @description The same name again, of named keys alone.
              * @example grafana
              */
             key?: string | null;
             /**
-             * @description What the caller showed: `API key`, `command line` (of the node's host), or `no key`, where none is needed.
-             * @example API key
+             * @description What the caller showed: the name of a named key, `API key`, `command line` (of the node's host), or `no key`, where none is needed.
+             * @example grafana
              */
             name: string;
             /**

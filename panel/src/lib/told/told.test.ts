@@ -140,7 +140,9 @@ describe('events', () => {
       'asked for by API key · 10.0.0.1',
       'pedido por clave de API · 10.0.0.1',
     ]);
-    expect(why({ reason: 'asked', asked_by: { ...by, key: 'acexy' } })[1]).toBe('pedido por acexy · 10.0.0.1');
+    expect(why({ reason: 'asked', asked_by: { ...by, name: 'acexy', key: 'acexy' } })[1]).toBe(
+      'pedido por acexy · 10.0.0.1',
+    );
     expect(why({ reason: 'asked', asked_by: { ...by, name: 'command line', address: null } })).toEqual([
       'asked for by command line · node-c',
       'pedido por línea de órdenes · node-c',

@@ -82,12 +82,12 @@ export const ended = (code: string, w: Words): string => known(w.ends, code) ?? 
 /** By what a stream is asked for. */
 export const keyType = (code: string, w: Words): string => known(w.keyTypes, code) ?? code.replace('_', ' ');
 
-/** What a caller showed. */
+/** What a caller showed: a named key is called by its name. */
 export const credential = (name: string, w: Words): string => known(w.credentials, name) ?? name;
 
 /** “API key · 10.0.0.9”, “command line · node-a”, “acexy · 10.0.0.9” of a named key. */
-export const caller = (by: Pick<By, 'name' | 'node' | 'key'> & { address?: string | null }, w: Words): string =>
-  `${by.key ?? credential(by.name, w)} · ${by.address ?? by.node}`;
+export const caller = (by: Pick<By, 'name' | 'node'> & { address?: string | null }, w: Words): string =>
+  `${credential(by.name, w)} · ${by.address ?? by.node}`;
 
 /** What follows the first colon is particular to the moment. */
 const particular = (message: string): string => /: (.+)$/s.exec(message)?.[1] ?? '';
