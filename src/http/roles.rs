@@ -19,6 +19,8 @@ pub(crate) enum Needs {
     Key,
     /// A key with this role.
     Role(Role),
+    /// The token of the host of this node, which its commands have: a file there is written.
+    Host,
 }
 
 impl Needs {
@@ -27,7 +29,7 @@ impl Needs {
         match self {
             Self::Nothing => false,
             Self::Listing | Self::Reading => reads == Reads::Key,
-            Self::Key | Self::Role(_) => true,
+            Self::Key | Self::Role(_) | Self::Host => true,
         }
     }
 
@@ -37,6 +39,7 @@ impl Needs {
             Self::Nothing | Self::Listing | Self::Key => None,
             Self::Reading => Some(Role::Viewer),
             Self::Role(role) => Some(role),
+            Self::Host => Some(Role::Admin),
         }
     }
 }
@@ -97,7 +100,7 @@ pub(crate) const OPERATIONS: &[(Method, &str, Needs)] = &[
     (Method::POST, "/cluster/nodes/{name}/lead", OPERATOR),
     (Method::DELETE, "/cluster/nodes/{name}", ADMIN),
     (Method::POST, "/cluster/nodes/{name}/adopt", ADMIN),
-    (Method::POST, "/cluster/key", ADMIN),
+    (Method::POST, "/cluster/key", Needs::Host),
     (Method::GET, "/cluster/backup", ADMIN),
     (Method::PATCH, "/settings", ADMIN),
     (Method::POST, "/settings/revert", ADMIN),
@@ -151,7 +154,7 @@ mod tests {
     fn what_changes_something_always_needs_a_key_with_a_role() {
         for (method, path, needs) in OPERATIONS {
             let is_read = *method == Method::GET;
-            assert!(is_read || matches!(needs, Needs::Role(_)), "{method} {path}");
+            assert!(is_read || matches!(needs, Needs::Role(_) | Needs::Host), "{method} {path}");
             let role = needs.role();
             assert!(
                 is_read || role.is_some_and(|role| role != Role::Viewer),
@@ -183,6 +186,7 @@ mod tests {
         let by_key = || role.is_some_and(|role| needs.role().is_none_or(|needed| role.includes(needed)));
         match needs {
             Needs::Nothing => "yes",
+            Needs::Host => role.filter(|role| *role == Role::Admin).map_or("", |_| "on the host"),
             _ if by_key() => "yes",
             _ if needs.a_key(Reads::Open) => "",
             _ => "while reads are open",

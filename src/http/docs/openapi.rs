@@ -116,6 +116,9 @@ fn complete(operation: &mut Operation, needs: Option<Needs>) {
     };
     let is_read = !protected && needs.is_some_and(|needs| needs.a_key(Reads::Key));
     let role = match needs.and_then(Needs::role) {
+        _ if needs == Some(Needs::Host) => {
+            "Wrong key, or a call from elsewhere than the host of the node".to_owned()
+        }
         Some(role) => format!("Wrong key, or one without the role {role}"),
         None => "Wrong key".to_owned(),
     };

@@ -70,6 +70,9 @@ pub(crate) enum Refused {
         /// When.
         at: WallMs,
     },
+    /// Only commands on the host of this node may.
+    #[error("a new key is made on the host of a node, by the user that runs it: acefleet key --new")]
+    Elsewhere,
     /// The key is good for something else.
     #[error("this needs a key with the role {needed}, and {} has the role {has}", called(key.as_ref()))]
     Role {
@@ -90,14 +93,14 @@ impl Refused {
             Self::NoKey => Some(Reason::NoKey),
             Self::WrongKey => Some(Reason::WrongKey),
             Self::Ended { .. } => Some(Reason::EndedKey),
-            Self::Role { .. } => Some(Reason::Role),
+            Self::Role { .. } | Self::Elsewhere => Some(Reason::Role),
         }
     }
 
     /// Name of the key that was shown, if it is known.
     pub fn key(&self) -> Option<&KeyName> {
         match self {
-            Self::NotFormed | Self::NoKey | Self::WrongKey => None,
+            Self::NotFormed | Self::NoKey | Self::WrongKey | Self::Elsewhere => None,
             Self::Ended { key, .. } => Some(key),
             Self::Role { key, .. } => key.as_ref(),
         }
@@ -111,7 +114,7 @@ impl From<Refused> for Problem {
             Refused::NoKey | Refused::Ended { .. } => {
                 Self::text(StatusCode::UNAUTHORIZED, &refused.to_string())
             }
-            Refused::WrongKey | Refused::Role { .. } => {
+            Refused::WrongKey | Refused::Role { .. } | Refused::Elsewhere => {
                 Self::text(StatusCode::FORBIDDEN, &refused.to_string())
             }
         }
@@ -157,7 +160,7 @@ impl Door {
     }
 
     /// Whether the caller has the token of this host.
-    pub fn is_local(&self, headers: &HeaderMap) -> bool {
+    fn is_local(&self, headers: &HeaderMap) -> bool {
         self.token.is_some_and(|token| shown(headers).any(|key| is(access::hash(key), token)))
     }
 
@@ -231,17 +234,15 @@ impl Guard {
         }
         let known = self.who(headers)?;
         needs.role().map_or(Ok(()), |role| known.may(role))?;
+        if needs == Needs::Host && known.credential != Credential::HostToken {
+            return Err(Refused::Elsewhere);
+        }
         Ok(Some(known))
     }
 
     /// Whether everybody may call.
     pub fn is_open(&self) -> bool {
         self.door.rule(&self.fleet.view()) == Rule::Open
-    }
-
-    /// Whether the caller has the token of this host.
-    pub fn is_local(&self, headers: &HeaderMap) -> bool {
-        self.door.is_local(headers)
     }
 }
 

@@ -200,6 +200,7 @@ const UNTOLD: Record<string, Untold> = {
   'missing bearer token': 'said by the status',
   'the cluster has not formed yet, or this node has nothing of its log': 'part of others',
   'the key {key} ended at {}: ask for a new one': 'said by the status',
+  'a new key is made on the host of a node, by the user that runs it: acefleet key --new': 'asked by no page',
   'this needs a key with the role {needed}, and {} has the role {has}': 'said by the status',
   'the settings contradict each other or are out of bounds': 'part of others',
   'the registry gave an unexpected reply: look at the settings before you repeat the change': 'fault of ours',
