@@ -106,7 +106,8 @@ pub fn run(file: Option<&Path>, command: &Keys) -> u8 {
     match command {
         Keys::Create(Create { name, role, ttl, target }) => {
             let body = json!({ "name": name, "role": role, "ttl_seconds": ttl });
-            created(ask(file, target, &Call::post(&PATH).body(Some(body))), target)
+            let made = ask(file, target, &Call::post(&PATH).body(Some(body)));
+            created(made.map_err(|failed| failed.when_unsure(lost(name))), target)
         }
         Keys::Ls(Look { target }) => show(ask(file, target, &Call::get(&PATH)), target, list),
         Keys::Revoke(Revoke { name, target }) => {
@@ -114,6 +115,13 @@ pub fn run(file: Option<&Path>, command: &Keys) -> u8 {
             show(answer, target, |Revoked { revoked }| format!("{revoked} is revoked"))
         }
     }
+}
+
+/// What to do about a key that may have been made: nobody has what it shows.
+fn lost(name: &KeyName) -> String {
+    format!(
+        "it may have been made all the same: look with `acefleet key ls`, then `acefleet key revoke {name}` and create it again"
+    )
 }
 
 /// Prints the key alone on standard output, so that it can be stored as it is; everything else goes to standard error.

@@ -147,7 +147,8 @@ pub(crate) async fn create(State(app): State<App>, call: JsonCall) -> Result<Res
     let hash = access::hash(secret.0.as_bytes());
     let command = Command::CreateKey(CreateKey { name: name.clone(), role, hash, ttl_ms });
     let caller = &call.caller;
-    let revision = done(caller.fleet(&app).write(command, caller.arrival.write_deadline()).await?)?;
+    let applied = caller.fleet(&app).write(command, caller.arrival.write_deadline()).await;
+    let revision = done(applied.map_err(|error| Problem::from(error).when_unknown(&lost(&name)))?)?;
     let ends_at = end(&app.fleet().view().state, &name);
     let mut response = written(revision, &MadeKey { name: name.to_string(), role, ends_at, key: secret.0 });
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -203,6 +204,13 @@ fn read(body: Option<&Value>) -> Result<(KeyName, Role, Option<u64>), Problem> {
     Ok((name, role, ttl_ms))
 }
 
+/// What to do about a key of which nobody knows whether it was made: nobody has what it shows.
+fn lost(name: &KeyName) -> String {
+    format!(
+        "`acefleet key ls` (GET /keys) says whether there is a key {name} now: revoke it, and create it again"
+    )
+}
+
 /// The revision of a write that was not refused.
 fn done(written: Applied) -> Result<u64, Problem> {
     match written.reply {
@@ -226,6 +234,16 @@ mod tests {
         assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{answer}");
         let places = answer["detail"].as_array().unwrap().iter();
         places.map(|violation| violation["loc"][1].as_str().unwrap_or_default().to_owned()).collect()
+    }
+
+    #[test]
+    fn a_key_that_may_have_been_made_is_to_be_revoked() {
+        let advice = lost(&"guest".parse().unwrap());
+        let (_, body) = Problem::late().when_unknown(&advice).status_and_body();
+        let message = body["detail"]["message"].as_str().unwrap();
+        assert!(message.starts_with("it was not done in time") && message.ends_with(&advice), "{message}");
+        let (_, body) = Problem::not_formed().when_unknown(&advice).status_and_body();
+        assert!(!body["detail"]["message"].as_str().unwrap().contains("guest"), "nothing was made: {body}");
     }
 
     #[test]

@@ -34,6 +34,8 @@ enum Kind {
     NotConnected,
     /// It was sent, and there is no answer.
     Silent,
+    /// The same of a change, which may have been done.
+    Unsure,
     Other,
 }
 
@@ -78,8 +80,16 @@ impl Failed {
                 let to_do = format!(
                     "it may have been done all the same: look at another node, with --url or {URL_NAME}, before you repeat it"
                 );
-                Self { to_do: Some(to_do), kind: Kind::Other, ..self }
+                Self { to_do: Some(to_do), kind: Kind::Unsure, ..self }
             }
+            _ => self,
+        }
+    }
+
+    /// Says what to do when nobody knows whether it was done.
+    pub fn when_unsure(self, to_do: impl Into<String>) -> Self {
+        match self.kind {
+            Kind::Unsure => self.with(to_do),
             _ => self,
         }
     }

@@ -186,6 +186,16 @@ impl Problem {
         Self::later(BlockedKind::RequestBlocked, Code::UnknownOutcome, message)
     }
 
+    /// Says what to do when this leaves open whether something was done.
+    pub fn when_unknown(mut self, to_do: &str) -> Self {
+        if self.code() == Code::UnknownOutcome.as_str()
+            && let Some(message) = self.body["detail"]["message"].as_str()
+        {
+            self.body["detail"]["message"] = format!("{message}; {to_do}").into();
+        }
+        self
+    }
+
     /// The node does not have the revision yet that was asked for.
     pub fn behind(wanted: u64, have: u64) -> Self {
         let message = format!("this node has revision {have}, not yet {wanted}; retry or ask another node");
