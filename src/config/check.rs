@@ -8,7 +8,7 @@ use acefleet_registry::rules::settings::contradictions;
 
 use super::parse::split;
 use super::reader::Reader;
-use super::values::{Config, Reads, Variant};
+use super::values::{Config, Reads, Secret, Variant};
 
 /// Notes every contradiction, except of settings that have a problem of their own.
 pub fn check(config: &Config, r: &mut Reader) {
@@ -272,6 +272,15 @@ pub fn other_family(bind: IpAddr, address: IpAddr) -> Option<IpAddr> {
     (!takes).then(|| IpAddr::from(Ipv6Addr::UNSPECIFIED))
 }
 
+/// Why the secret of the nodes is no API key.
+pub const SECRET_OF_NODES: &str = "API_KEY is the secret of the nodes (ACEFLEET_CLUSTER_SECRET): every program that has the key could join as a node and \
+     write what it likes. Make another key with: openssl rand -hex 24";
+
+fn is_secret_of_nodes(config: &Config, key: &Secret) -> bool {
+    let secrets = [&config.cluster_secret, &config.cluster_secret_before];
+    secrets.into_iter().flatten().any(|secret| secret.exposed() == key.0.as_bytes())
+}
+
 fn remarks(config: &Config, r: &mut Reader) {
     const SHORT_KEY: usize = 16;
     match &config.api_key {
@@ -288,6 +297,7 @@ fn remarks(config: &Config, r: &mut Reader) {
                 format!("{} and API_KEY contradict each other: remove one of them", r.quote("ACEFLEET_OPEN"));
             r.problem("ACEFLEET_OPEN", line);
         }
+        Some(key) if is_secret_of_nodes(config, key) => r.problem("API_KEY", SECRET_OF_NODES),
         Some(key) if key.0.len() < SHORT_KEY => {
             let line = format!(
                 "API_KEY has fewer than {SHORT_KEY} characters and can be guessed; \

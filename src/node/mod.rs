@@ -25,6 +25,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
+use crate::config::check::SECRET_OF_NODES;
 
 pub use options::raft_options;
 pub use start::{Node, Parts};
@@ -86,11 +87,24 @@ async fn bind(address: SocketAddr, setting: &'static str) -> Result<TcpListener,
     TcpListener::bind(address).await.map_err(|source| NodeError::Bind { address, setting, source })
 }
 
+/// Refuses an API key that is the secret with which this node ran before, and which its settings need not name.
+fn refuse_secret_of_nodes(config: &Config) -> Result<(), NodeError> {
+    // What cannot be read stops the node where it is used.
+    let kept = acefleet_raft::kept_secret(&config.data_dir).ok().flatten();
+    match (&config.api_key, kept) {
+        (Some(key), Some(secret)) if key.0 == *secret => {
+            Err(StartError::Config(SECRET_OF_NODES.to_owned()).into())
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Runs a node until a signal stops it. Engines keep running.
 ///
 /// # Errors
 /// See [`NodeError`].
 pub async fn run(config: Config) -> Result<(), NodeError> {
+    refuse_secret_of_nodes(&config)?;
     if let Some(fault) = reach::fault(&config).await {
         return Err(StartError::Temporary(fault).into());
     }

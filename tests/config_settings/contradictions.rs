@@ -197,3 +197,17 @@ fn all_problems_are_found_at_once_and_none_is_a_consequence_of_another() {
     }
     assert_eq!(errors.to_string().lines().count(), 4);
 }
+
+#[test]
+fn the_secret_of_the_nodes_is_no_key_for_programs() {
+    const SECRET: &str = "0123456789abcdef0123456789abcdef";
+    for name in ["ACEFLEET_CLUSTER_SECRET", "ACEFLEET_CLUSTER_SECRET_BEFORE"] {
+        let mut settings = vec![("API_KEY", SECRET), (name, SECRET)];
+        if name.ends_with("BEFORE") {
+            settings.push(("ACEFLEET_CLUSTER_SECRET", "fedcba9876543210fedcba9876543210"));
+        }
+        let line = refused(&settings);
+        assert!(line.starts_with("API_KEY is the secret of the nodes") && !line.contains(SECRET), "{line}");
+    }
+    valid(&[("API_KEY", "fedcba9876543210fedcba9876543210"), ("ACEFLEET_CLUSTER_SECRET", SECRET)]);
+}

@@ -135,6 +135,21 @@ fn a_terminal_shows_the_key_with_the_url() {
 }
 
 #[test]
+fn a_node_does_not_take_its_own_secret_for_a_key() {
+    let dir = dir();
+    let at = listeners();
+    let secret = "0123456789abcdef0123456789abcdef";
+    std::fs::write(dir.path().join("cluster.secret"), secret).unwrap();
+    let mut environment = quiet_node(&at, dir.path().to_str().unwrap());
+    environment.retain(|(name, _)| *name != "ACEFLEET_LOG");
+    environment.push(("API_KEY", secret));
+    let refused = run(dir.path(), &environment, &["serve"]);
+    let said = stderr(&refused);
+    assert_eq!(refused.status.code(), Some(64), "{said}");
+    assert!(said.contains("API_KEY is the secret of the nodes") && !said.contains(secret), "{said}");
+}
+
+#[test]
 fn settings_that_say_who_may_call_come_first() {
     let dir = dir();
     let data = dir.path().join("data");
