@@ -1,8 +1,10 @@
 //! Where values come from: environment, `.env`, TOML file, the strongest first. Nothing is interpreted here.
 
 use std::collections::BTreeMap;
+use std::fs::OpenOptions;
 use std::io::Read;
 use std::net::{IpAddr, UdpSocket};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use super::layer::{Layer, Source};
@@ -154,11 +156,19 @@ fn toml_layer(named: Option<(PathBuf, String)>, findings: &mut Findings) -> Opti
 
 /// The text of a file, or none when there is no such file.
 pub(super) fn read_file(path: &Path) -> Result<Option<String>, String> {
-    let file = match std::fs::File::open(path) {
+    // To open a pipe waits for who writes, which may be for ever.
+    let opened = OpenOptions::new().read(true).custom_flags(nix::fcntl::OFlag::O_NONBLOCK.bits()).open(path);
+    let file = match opened {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(format!("cannot be read: {error}")),
     };
+    let kind = file.metadata().map_err(|error| format!("cannot be read: {error}"))?;
+    if !kind.is_file() {
+        return Err(
+            "is no regular file: write the value into one that only the user of the node can read".into()
+        );
+    }
     let mut bytes = Vec::new();
     file.take(LONGEST_FILE + 1)
         .read_to_end(&mut bytes)

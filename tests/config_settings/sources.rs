@@ -91,6 +91,15 @@ fn toml_mistakes_have_one_line_each_without_the_text() {
 }
 
 #[test]
+fn a_pipe_is_no_file_of_a_secret_and_nobody_waits_for_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let pipe = dir.path().join("pipe");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let errors = from(&[("API_KEY_FILE", pipe.to_str().unwrap())], &[], "").unwrap_err().to_string();
+    assert!(errors.contains("API_KEY_FILE") && errors.contains("is no regular file"), "{errors}");
+}
+
+#[test]
 fn a_secret_comes_from_a_file_or_directly_but_not_both() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("key");
@@ -118,7 +127,11 @@ fn a_secret_comes_from_a_file_or_directly_but_not_both() {
         let errors = from(&[("API_KEY_FILE", file)], &[], "").unwrap_err();
         assert!(errors.to_string().contains(expected), "{errors}");
     }
-    for (missing, expected) in [("/does/not/exist", "does not exist"), ("/", "cannot be read")] {
+    for (missing, expected) in [
+        ("/does/not/exist", "does not exist"),
+        ("/", "is no regular file"),
+        ("/dev/null", "is no regular file"),
+    ] {
         let errors = from(&[("API_KEY_FILE", missing)], &[], "").unwrap_err();
         assert!(errors.to_string().contains(expected), "{errors}");
     }
