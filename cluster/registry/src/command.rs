@@ -239,6 +239,11 @@ pub enum Command {
         /// What it is called.
         id: TokenId,
     },
+    /// Somebody takes a backup from a node. It changes nothing; the log says who.
+    BackupTaken {
+        /// Without what identifies people.
+        redacted: bool,
+    },
     /// A new leader says so: elections are not in the log.
     Leads {
         /// The leader.

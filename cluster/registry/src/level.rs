@@ -103,6 +103,8 @@ impl Level {
     pub const NAMED_KEYS: Self = Self(3);
     /// From here on nodes join with tokens.
     pub const JOIN_TOKENS: Self = Self(3);
+    /// From here on the log notes who took a backup.
+    pub const NOTES_BACKUPS: Self = Self(3);
     /// What this program knows.
     pub const CURRENT: Self = Self(3);
 }
@@ -138,6 +140,7 @@ impl Command {
             Self::CreateJoinToken(_) | Self::UseJoinToken(_) | Self::RevokeJoinToken { .. } => {
                 Level::JOIN_TOKENS
             }
+            Self::BackupTaken { .. } => Level::NOTES_BACKUPS,
             Self::SetPolicy(policy) if policy.down_after_ms != Policy::default().down_after_ms => {
                 Level::OWNS_SETTINGS
             }

@@ -1,6 +1,9 @@
 //! `GET /cluster/backup`: everything that the answering node knows of the cluster, as one file.
 
+use std::time::{Duration, Instant};
+
 use acefleet_raft::backup::{BackupError, Made};
+use acefleet_registry::Command;
 use axum::body::Body;
 use axum::extract::{RawQuery, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE};
@@ -17,6 +20,8 @@ use crate::http::app::App;
 use crate::http::request::call::Caller;
 use crate::http::request::query::Query;
 
+/// A cluster without a leader holds up its backups for no longer.
+const NOTED_WITHIN: Duration = Duration::from_secs(1);
 /// Bytes that are read at once.
 const PIECE: usize = 64 << 10;
 
@@ -37,15 +42,13 @@ const PIECE: usize = 64 << 10;
 )]
 pub(crate) async fn get(
     State(app): State<App>,
-    _caller: Caller,
+    caller: Caller,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     let words = [("true", true), ("1", true), ("false", false), ("0", false)];
     let redacted = Query::parse(query.as_deref()).one_of("redact", &words)?.unwrap_or(false);
     let made = app.fleet().cluster().backup(redacted).await?;
-    // Whoever has it has all that the cluster knows.
-    let (revision, bytes) = (made.header.revision, made.bytes);
-    tracing::info!(revision, bytes, redacted, "a backup was made for somebody with the key");
+    note(&app, &caller, redacted, &made).await;
     let name = format!("attachment; filename=\"acefleet-{}.backup\"", made.header.revision);
     let headers = [
         (CONTENT_TYPE, HeaderValue::from_static("application/octet-stream")),
@@ -59,6 +62,18 @@ pub(crate) async fn get(
         answer.headers_mut().insert(CONTENT_DISPOSITION, name);
     }
     Ok(answer)
+}
+
+/// Notes in the log of the cluster who takes it, as whoever has it has all that the cluster knows. Without a leader that needs the backup
+/// most, so it is given at any rate, and the log of the node says who took it.
+async fn note(app: &App, caller: &Caller, redacted: bool, made: &Made) {
+    let (revision, bytes) = (made.header.revision, made.bytes);
+    let (by, address) = (caller.credential().as_str(), caller.address());
+    tracing::info!(revision, bytes, redacted, by, address, "somebody takes a backup");
+    let deadline = Instant::now() + NOTED_WITHIN;
+    if let Err(error) = caller.fleet(app).write(Command::BackupTaken { redacted }, deadline).await {
+        tracing::warn!(%error, by, address, "the log of the cluster does not say who took this backup");
+    }
 }
 
 /// The file, a piece at a time. The next one is read when the one before was taken.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use acefleet_registry::{Actor, Role};
+use acefleet_registry::{Actor, Credential, Role};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
@@ -86,6 +86,16 @@ impl Caller {
     /// The fleet, which writes in the name of this caller.
     pub fn fleet(&self, app: &App) -> Fleet {
         app.fleet().by(self.actor.clone())
+    }
+
+    /// What the caller showed.
+    pub fn credential(&self) -> &Credential {
+        &self.known.credential
+    }
+
+    /// From where it calls, if that is known.
+    pub fn address(&self) -> Option<&str> {
+        self.actor.address.as_deref()
     }
 
     /// Whether the caller may do what needs this role, where the body of a call asks for more than the operation needs. `what` begins the

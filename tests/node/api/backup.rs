@@ -4,11 +4,12 @@ use std::path::Path;
 
 use acefleet::access::hash;
 use acefleet_raft::backup::{self, Backup};
-use acefleet_registry::{Access, KeyHash};
+use acefleet_registry::{Access, KeyHash, Level};
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use serde_json::json;
 
 use crate::api::events::started;
-use crate::bed::{Bed, KEY};
+use crate::bed::{Bed, KEY, eventually};
 
 async fn fetched(bed: &Bed, query: &str, dir: &Path) -> Backup {
     let url = format!("http://{}/cluster/backup{query}", bed.address);
@@ -89,6 +90,43 @@ async fn a_redacted_one_says_nothing_of_people() {
             .all(|event| { event.by.as_ref().is_none_or(|by| by.actor.address.is_none()) })
     );
     assert_eq!(redacted.state.stream_counts(), whole.state.stream_counts());
-    assert_eq!(redacted.state.events().len(), whole.state.events().len());
+    // The second one says that the first one was taken.
+    assert_eq!(redacted.state.events().len(), whole.state.events().len() + 1);
     bed.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_says_who_took_a_backup() {
+    let bed = Bed::new().await;
+    eventually("all members know the command", async || {
+        (bed.fleet.view().state.level() >= Level::NOTES_BACKUPS).then_some(())
+    })
+    .await;
+    let made = bed.post("/keys", &json!({"name": "nightly", "role": "admin"})).await;
+    let key = made.json()["key"].as_str().unwrap().to_owned();
+    for path in ["/cluster/backup", "/cluster/backup?redact=true"] {
+        assert_eq!(bed.send("GET", path, &[("x-api-key", &key)], "").await.status, 200);
+    }
+    let taken = bed.get("/events?category=backup_taken").await.json();
+    let told: Vec<_> =
+        taken.as_array().unwrap().iter().map(|event| (&event["message"], &event["by"])).collect();
+    let by = json!({"name": "nightly", "key": "nightly", "address": "127.0.0.1", "node": "a"});
+    let messages = [json!("a redacted backup was taken from a"), json!("a backup was taken from a")];
+    assert_eq!(told, [(&messages[0], &by), (&messages[1], &by)]);
+    let audit = bed.get("/events?category=audit&limit=1").await.json();
+    assert_eq!((&audit[0]["category"], &audit[0]["details"]["node"]), (&json!("backup_taken"), &json!("a")));
+    bed.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_is_given_without_a_leader_though_nobody_can_note_it() {
+    let [a, b, c] = Bed::three().await;
+    b.stop().await;
+    c.stop().await;
+    eventually("there is no leader", async || (!a.fleet.has_leader()).then_some(())).await;
+    let began = std::time::Instant::now();
+    let answer = a.call("GET", "/cluster/backup", &serde_json::Value::Null).await;
+    assert_eq!(answer.status, 200);
+    assert!(began.elapsed() < std::time::Duration::from_secs(5), "{:?}", began.elapsed());
+    a.stop().await;
 }

@@ -1,6 +1,7 @@
 //! The only way to change the state. Pure: the same proposals in the same order give the same state on
 //! every node. It never fails; a refusal is a reply.
 
+mod backups;
 mod engines;
 mod failures;
 mod fate;
@@ -98,6 +99,7 @@ fn dispatch(state: &mut State, proposal: &Proposal) -> Reply {
         Command::CreateJoinToken(new) => join_tokens::create(state, new, proposal),
         Command::UseJoinToken(by) => join_tokens::used(state, by),
         Command::RevokeJoinToken { id } => join_tokens::revoke(state, *id),
+        Command::BackupTaken { redacted } => backups::taken(state, *redacted, proposal.origin),
         Command::Leads { node, term } => nodes::leads(state, *node, *term),
         Command::LeadWanted { node } => nodes::lead_wanted(state, *node),
         Command::Reserve(reserve) => reserve::reserve(state, reserve, proposal.op_id, proposal.origin),

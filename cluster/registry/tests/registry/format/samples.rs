@@ -64,6 +64,7 @@ pub fn name(command: &Command) -> &'static str {
         Command::CreateJoinToken(_) => "create_join_token",
         Command::UseJoinToken(_) => "use_join_token",
         Command::RevokeJoinToken { .. } => "revoke_join_token",
+        Command::BackupTaken { .. } => "backup_taken",
         Command::Leads { .. } => "leads",
         Command::LeadWanted { .. } => "lead_wanted",
         Command::StreamSilence { .. } => "stream_silence",
@@ -212,6 +213,7 @@ pub fn samples() -> Vec<Command> {
         create_token(1, 3_600_000, 2),
         use_token(1, 7, "node-d"),
         Command::RevokeJoinToken { id: PublicKey([1; 32]).id() },
+        Command::BackupTaken { redacted: true },
     ]
 }
 
