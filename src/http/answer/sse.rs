@@ -8,11 +8,11 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use futures::{Stream, StreamExt};
+use futures::{FutureExt, Stream, StreamExt};
 use serde::Serialize;
 
 use crate::http::answer::snapshot::to_json;
-use crate::http::connections::answering::Closing;
+use crate::http::connections::answering::{Closed, Closing};
 
 /// A reader that gets nothing for two of these may look for another node.
 const BEAT_EVERY: Duration = Duration::from_secs(1);
@@ -66,12 +66,12 @@ pub(crate) fn parts(text: &[u8]) -> impl Iterator<Item = Part<'_>> {
     })
 }
 
-/// An answer that streams these frames, with a beat in every second that has none. It ends with them, or with the frame `bye` when its
-/// connection should close. Nothing is read ahead: a frame is taken when the one before has been handed to the socket.
+/// An answer that streams these frames, with a beat in every second that has none. It ends with them, or with the frame `bye` when it has
+/// to finish before. Nothing is read ahead: a frame is taken when the one before has been handed to the socket.
 pub(crate) fn answer(
     frames: impl Stream<Item = Bytes> + Send + 'static,
     closing: Closing,
-    bye: Bytes,
+    bye: impl FnOnce(Closed) -> Bytes + Send + 'static,
 ) -> Response {
     let frames = until(beating(frames), closing, bye).map(Ok::<_, Infallible>);
     let headers = [(CONTENT_TYPE, EVENT_STREAM), (CACHE_CONTROL, NO_STORE), UNBUFFERED];
@@ -88,15 +88,16 @@ fn beating(frames: impl Stream<Item = Bytes> + Send + 'static) -> impl Stream<It
     })
 }
 
-/// These frames until the connection should close, then the last one.
+/// These frames until they have to finish, then the last one.
 fn until(
     frames: impl Stream<Item = Bytes> + Send,
     closing: Closing,
-    bye: Bytes,
+    bye: impl FnOnce(Closed) -> Bytes + Send,
 ) -> impl Stream<Item = Bytes> + Send {
-    let closes = closing.0.clone().cancelled_owned();
-    let last = futures::stream::once(async move { closing.0.is_cancelled().then_some(bye) });
-    frames.take_until(closes).chain(last.filter_map(std::future::ready))
+    let closed = closing.closed().boxed().shared();
+    let why = closed.clone();
+    let last = futures::stream::once(async move { why.now_or_never().map(bye) });
+    frames.take_until(closed).chain(last.filter_map(std::future::ready))
 }
 
 #[cfg(test)]
@@ -135,7 +136,7 @@ mod tests {
     #[tokio::test]
     async fn silence_is_filled_with_beats_until_the_frames_end() {
         let (frames, receive) = mpsc::unbounded();
-        let mut response = answer(receive, Closing::default(), Bytes::from_static(b"bye"));
+        let mut response = answer(receive, Closing::default(), |_| Bytes::from_static(b"bye"));
         assert_eq!(response.headers()[CONTENT_TYPE], "text/event-stream");
         assert_eq!(next(&mut response).await.unwrap(), ": beat\n\n");
         frames.unbounded_send(Bytes::from_static(b"one")).unwrap();
@@ -148,7 +149,10 @@ mod tests {
     async fn a_closing_connection_says_bye() {
         let token = CancellationToken::new();
         let (_frames, receive) = mpsc::unbounded();
-        let mut response = answer(receive, Closing(token.clone()), Bytes::from_static(b"bye"));
+        let mut response = answer(receive, Closing::with(token.clone()), |why| {
+            assert_eq!(why, Closed::Draining);
+            Bytes::from_static(b"bye")
+        });
         token.cancel();
         assert_eq!(next(&mut response).await.unwrap(), "bye");
         assert_eq!(next(&mut response).await, None);
@@ -157,7 +161,7 @@ mod tests {
     #[tokio::test]
     async fn streams_are_not_packed() {
         let frames = futures::stream::iter(vec![Bytes::from(vec![b'x'; packed::PACKED_FROM * 2])]);
-        let response = packed::pack_answer(answer(frames, Closing::default(), Bytes::new())).await;
+        let response = packed::pack_answer(answer(frames, Closing::default(), |_| Bytes::new())).await;
         assert!(!response.headers().contains_key(axum::http::header::CONTENT_ENCODING));
     }
 }

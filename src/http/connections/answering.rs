@@ -11,16 +11,58 @@ use hyper::body::{Body, Frame, SizeHint};
 use tokio_util::sync::CancellationToken;
 
 use crate::http::connections::stall::Handling;
+use crate::http::request::pass::Pass;
 
-/// Cancelled when the connection of a request should end with its answer: answers without an end finish then.
+/// Cancelled when the connection of a request should end with its answer.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Closing(pub CancellationToken);
+pub(crate) struct Draining(pub CancellationToken);
+
+/// When an answer without an end has to finish.
+#[derive(Clone, Default)]
+pub(crate) struct Closing {
+    draining: Draining,
+    /// None where no key is needed.
+    pass: Option<Pass>,
+}
+
+/// Why such an answer finishes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Closed {
+    /// Its connection should end: the node stops, or needs it.
+    Draining,
+    /// The key with which it was asked for is good for that no more.
+    KeyEnded,
+}
+
+impl Closing {
+    /// With the connection alone.
+    #[cfg(test)]
+    pub fn with(token: CancellationToken) -> Self {
+        Self { draining: Draining(token), pass: None }
+    }
+
+    /// Returns when it has to finish.
+    pub async fn closed(self) -> Closed {
+        let over = async {
+            match &self.pass {
+                Some(pass) => pass.over().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = self.draining.0.cancelled() => Closed::Draining,
+            () = over => Closed::KeyEnded,
+        }
+    }
+}
 
 impl<S: Sync> FromRequestParts<S> for Closing {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        Ok(parts.extensions.get().cloned().unwrap_or_default())
+        let draining = parts.extensions.get().cloned().unwrap_or_default();
+        Ok(Self { draining, pass: parts.extensions.get().cloned() })
     }
 }
 

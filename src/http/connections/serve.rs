@@ -18,7 +18,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::http::connections::answering::{Answering, Closing};
+use crate::http::connections::answering::{Answering, Draining};
 use crate::http::connections::held::Held;
 use crate::http::connections::slots::{Kind, Limits, Slots};
 use crate::http::connections::stall::{Guarded, Phase, Wanted};
@@ -124,7 +124,7 @@ impl Server {
         let held = Held::new(slot, phase.clone(), self.tasks.token());
         let io = TokioIo::new(Guarded::new(stream, phase.clone(), HEADERS_WITHIN, ANSWERS_WAIT));
         let api = self.api.clone();
-        let of_request = (Closing(closing.clone()), held.clone());
+        let of_request = (Draining(closing.clone()), held.clone());
         let service = service_fn(move |request: hyper::Request<Incoming>| {
             let handling = phase.handling();
             let mut request = request.map(|body| Wanted::new(body, &phase));

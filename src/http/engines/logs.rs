@@ -19,6 +19,7 @@ use crate::http::answer::snapshot::Snapshot;
 use crate::http::answer::{sse, time};
 use crate::http::app::App;
 use crate::http::connections::answering::Closing;
+use crate::http::feed::changes::bye;
 use crate::http::request::call::Caller;
 use crate::http::request::query::Query;
 use crate::http::request::resume::last_event_id;
@@ -96,7 +97,8 @@ impl Wanted {
 /// prefix of at least 12 characters, or name; VPN containers also as `node/container`, with the slash percent-encoded.
 ///
 /// With `follow=true` the answer is `text/event-stream`: events `line` with an id that `Last-Event-ID` goes on behind, and
-/// `{"at","stream","text"}` as data; `end` with `{"reason"}` when no more will come; `bye` when this node stops. Every second
+/// `{"at","stream","text"}` as data; `end` with `{"reason"}` when no more will come; `bye` when this node stops, or the key
+/// has ended. Every second
 /// without a line has a comment.
 #[utoipa::path(
     get, path = "/containers/{container_id}/logs", tag = "containers", operation_id = "get_container_logs",
@@ -144,7 +146,6 @@ pub(crate) async fn get(
     let first = (!part.lines.is_empty()).then(|| frames(&part.lines));
     let followed =
         Followed { fleet: app.fleet().clone(), log, position, first, ended, is_over: false, _room: room };
-    let bye = sse::frame("bye", None, &End { reason: "stopping" });
     let mut answer = sse::answer(followed.frames(), closing, bye);
     snapshot.mark(answer.headers_mut());
     Ok(answer)

@@ -14,6 +14,7 @@ use crate::http::answer::snapshot::{Sight, to_json};
 use crate::http::answer::sse;
 use crate::http::answer::time::zulu;
 use crate::http::app::App;
+use crate::http::connections::answering::Closed;
 use crate::http::events::log::EventEntry;
 use crate::http::feed::figures::Sent;
 use crate::http::feed::objects::{self, Rendered};
@@ -53,15 +54,26 @@ pub(crate) enum Bye {
     TooSlow,
     /// The log has lost events before they could be sent.
     Gap,
+    /// The key of the reader was revoked or replaced, or has ended.
+    KeyEnded,
+}
+
+impl From<Closed> for Bye {
+    fn from(closed: Closed) -> Self {
+        match closed {
+            Closed::Draining => Self::Stopping,
+            Closed::KeyEnded => Self::KeyEnded,
+        }
+    }
 }
 
 /// The last frame of a feed.
-pub(crate) fn bye(reason: Bye) -> Bytes {
+pub(crate) fn bye(reason: impl Into<Bye>) -> Bytes {
     #[derive(Serialize)]
     struct Data {
         reason: Bye,
     }
-    sse::frame("bye", None, &Data { reason })
+    sse::frame("bye", None, &Data { reason: reason.into() })
 }
 
 impl Told {

@@ -32,7 +32,7 @@ use crate::http::answer::problem::{BlockedBody, InvalidBody, Problem};
 use crate::http::answer::sse;
 use crate::http::app::App;
 use crate::http::connections::answering::Closing;
-use crate::http::feed::changes::{Bye, bye};
+use crate::http::feed::changes::bye;
 use crate::http::feed::wanted::Wanted;
 use crate::http::request::call::Arrival;
 use crate::http::request::origin::Peer;
@@ -82,5 +82,5 @@ pub(crate) async fn follow(
         }
     }
     let frames = hub::read(&app, peer.map(|peer| peer.0), wanted).await?;
-    Ok(sse::answer(frames, closing, bye(Bye::Stopping)))
+    Ok(sse::answer(frames, closing, bye))
 }

@@ -21,9 +21,9 @@ use crate::http::answer::problem::{BlockedBody, DetailBody, Problem};
 use crate::http::answer::rendered::Live;
 use crate::http::answer::sse::{self, Part};
 use crate::http::app::App;
-use crate::http::connections::answering::Closing;
+use crate::http::connections::answering::{Closed, Closing};
 use crate::http::connections::held::Held;
-use crate::http::feed::changes::{Bye, bye};
+use crate::http::feed::changes::bye;
 use crate::http::feed::hub;
 use crate::http::feed::objects::{FeedChange, FeedSnapshot};
 use crate::http::feed::wanted::{FrameKind, ObjectType, Wanted};
@@ -136,8 +136,8 @@ fn no_socket(why: &str) -> Problem {
 
 /// Why a WebSocket is closed by this side.
 enum End {
-    /// The node stops, or needs the connection.
-    Stopping,
+    /// The connection should end, or the key is good for it no more.
+    Closed(Closed),
     /// The feed has ended and has said why. The reader may come again.
     Feed,
     /// The reader says something, or nothing that is a WebSocket's.
@@ -155,14 +155,17 @@ fn messages(live: &Live, frames: &[u8]) -> Vec<Bytes> {
 async fn serve(mut socket: WebSocket, told: impl Stream<Item = Vec<Bytes>> + Send, closing: Closing) {
     let end = tokio::select! {
         biased;
-        () = closing.0.cancelled() => End::Stopping,
+        closed = closing.closed() => End::Closed(closed),
         end = tell(&mut socket, told) => end,
     };
     let last = async {
         let (code, reason) = match end {
-            End::Stopping => {
-                send_all(&mut socket, messages(&Live::default(), &bye(Bye::Stopping))).await?;
-                (close_code::AWAY, "this node stops")
+            End::Closed(closed) => {
+                send_all(&mut socket, messages(&Live::default(), &bye(closed))).await?;
+                match closed {
+                    Closed::Draining => (close_code::AWAY, "this node stops"),
+                    Closed::KeyEnded => (close_code::POLICY, "the key was revoked or has ended"),
+                }
             }
             End::Feed => (close_code::AGAIN, "connect again"),
             End::Heard => (close_code::POLICY, "nothing is read here"),
@@ -233,6 +236,7 @@ async fn send_all(socket: &mut WebSocket, messages: Vec<Bytes>) -> Result<(), ax
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::feed::changes::Bye;
 
     #[test]
     fn the_copy_of_each_reader_counts_until_it_is_sent() {

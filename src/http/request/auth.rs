@@ -17,6 +17,7 @@ use crate::http::answer::problem::Problem;
 use crate::http::answer::time::zulu;
 use crate::http::app::App;
 use crate::http::request::origin;
+use crate::http::request::pass::Pass;
 use crate::http::request::rates::TooMany;
 use crate::http::request::rates::pace::Pace;
 use crate::http::request::refusals::Reason;
@@ -160,21 +161,21 @@ impl Door {
     }
 
     /// Whether the caller has the token of this host.
-    fn is_local(&self, headers: &HeaderMap) -> bool {
-        self.token.is_some_and(|token| shown(headers).any(|key| is(access::hash(key), token)))
+    fn is_local(&self, shown: &[KeyHash]) -> bool {
+        self.token.is_some_and(|token| shown.iter().any(|hash| is(*hash, token)))
     }
 
-    /// Who calls; either header is enough. `now` is the time of day of the cluster.
+    /// Who has shown these keys; one is enough. `now` is the time of day of the cluster.
     ///
     /// # Errors
     /// Why nobody knows.
     pub fn who(
         &self,
-        headers: &HeaderMap,
+        shown: &[KeyHash],
         view: &View,
         now: impl Fn(&Registry) -> Option<WallMs>,
     ) -> Result<Known, Refused> {
-        if self.is_local(headers) {
+        if self.is_local(shown) {
             return Ok(Known::admin(Credential::HostToken));
         }
         let expected = match self.rule(view) {
@@ -183,7 +184,7 @@ impl Door {
             Rule::Unknown => return Err(Refused::NotFormed),
         };
         let mut refused = Refused::NoKey;
-        for hash in shown(headers).map(access::hash) {
+        for hash in shown.iter().copied() {
             if is(hash, expected) {
                 return Ok(Known::admin(Credential::ApiKey));
             }
@@ -220,8 +221,12 @@ impl Guard {
     /// # Errors
     /// Why nobody knows.
     pub fn who(&self, headers: &HeaderMap) -> Result<Known, Refused> {
+        self.who_shows(&hashes(headers))
+    }
+
+    fn who_shows(&self, shown: &[KeyHash]) -> Result<Known, Refused> {
         let now = |state: &Registry| self.fleet.cluster().wall_of_cluster(state);
-        self.door.who(headers, &self.fleet.view(), now)
+        self.door.who(shown, &self.fleet.view(), now)
     }
 
     /// Whether a caller may do what needs this, and who it is, if that had to be known.
@@ -232,12 +237,20 @@ impl Guard {
         if !needs.a_key(self.reads) {
             return Ok(None);
         }
-        let known = self.who(headers)?;
+        self.admits(needs, &hashes(headers)).map(Some)
+    }
+
+    /// Who has shown these keys, and whether one of them is good for what needs this.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn admits(&self, needs: Needs, shown: &[KeyHash]) -> Result<Known, Refused> {
+        let known = self.who_shows(shown)?;
         needs.role().map_or(Ok(()), |role| known.may(role))?;
         if needs == Needs::Host && known.credential != Credential::HostToken {
             return Err(Refused::Elsewhere);
         }
-        Ok(Some(known))
+        Ok(known)
     }
 
     /// Whether everybody may call.
@@ -263,14 +276,15 @@ pub(crate) async fn let_in(
                 return turn_away(&app, &request, &path, Some(too_many.what), key, too_many.into());
             }
             if let Some(known) = known {
+                let pass = Pass::new(app, needs, hashes(request.headers()));
+                request.extensions_mut().insert(pass);
                 request.extensions_mut().insert(known);
             }
             next.run(request).await
         }
         Err(Refused::WrongKey) => {
             let from = origin::counted(request.extensions(), request.headers(), &app);
-            let (reason, problem) = match app.rates().guess(from, shown(request.headers()).map(access::hash))
-            {
+            let (reason, problem) = match app.rates().guess(from, hashes(request.headers())) {
                 Ok(()) => (Reason::WrongKey, Refused::WrongKey.into()),
                 Err(too_many) => (too_many.what, too_many.into()),
             };
@@ -325,6 +339,11 @@ fn shown(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
     bearer.into_iter().chain(own)
 }
 
+/// By what the keys of a caller are recognised.
+fn hashes(headers: &HeaderMap) -> Vec<KeyHash> {
+    shown(headers).map(access::hash).collect()
+}
+
 fn named(state: &Registry, hash: KeyHash) -> Option<(&KeyName, &NamedKey)> {
     state.keys().find(|(_, key)| is(hash, key.hash))
 }
@@ -360,7 +379,7 @@ mod tests {
             map.insert(*name, value.parse().unwrap());
         }
         let token = Secret("local_token".into());
-        match Door::new(own, Some(&token)).who(&map, view, |_| Some(NOW)) {
+        match Door::new(own, Some(&token)).who(&hashes(&map), view, |_| Some(NOW)) {
             Ok(_) => 200,
             Err(refused) => Problem::from(refused).into_response().status().as_u16(),
         }
@@ -440,7 +459,7 @@ mod tests {
         let view =
             with_keys(key("clusters"), &[("acexy", Role::Proxy, None), ("guest", Role::Viewer, Some(5_000))]);
         let who = |shown: &str, ms: u64| {
-            Door::new(None, None).who(&shows(shown), &view, |_| Some(WallMs(NOW.0 + ms)))
+            Door::new(None, None).who(&hashes(&shows(shown)), &view, |_| Some(WallMs(NOW.0 + ms)))
         };
         let named = |name: &str, role| Known { credential: Credential::Named(name.parse().unwrap()), role };
         assert_eq!(who("acexy", u64::MAX / 2), Ok(named("acexy", Role::Proxy)));
@@ -453,7 +472,7 @@ mod tests {
         assert_eq!(status, StatusCode::UNAUTHORIZED);
         assert!(body["detail"].as_str().unwrap().starts_with("the key guest ended at 2025-10-09T"), "{body}");
         // No clock of a host ends a key.
-        let unknown = Door::new(None, None).who(&shows("guest"), &view, |_| None);
+        let unknown = Door::new(None, None).who(&hashes(&shows("guest")), &view, |_| None);
         assert_eq!(unknown, Ok(named("guest", Role::Viewer)));
     }
 
@@ -461,7 +480,8 @@ mod tests {
     fn named_keys_are_valid_beside_the_key_of_a_node() {
         let view = with_keys(key("clusters"), &[("acexy", Role::Proxy, None)]);
         let door = Door::new(key("own"), None);
-        let who = |headers: &HeaderMap| door.who(headers, &view, |_| Some(NOW)).map(|known| known.role);
+        let who =
+            |headers: &HeaderMap| door.who(&hashes(headers), &view, |_| Some(NOW)).map(|known| known.role);
         assert_eq!(who(&shows("own")), Ok(Role::Admin));
         assert_eq!(who(&shows("acexy")), Ok(Role::Proxy));
         assert_eq!(who(&shows("clusters")), Err(Refused::WrongKey));
@@ -471,7 +491,7 @@ mod tests {
         assert_eq!(who(&both), Ok(Role::Proxy));
         let blank = super::tests::view(None, 0);
         assert_eq!(
-            door.who(&shows("acexy"), &blank, |_| None),
+            door.who(&hashes(&shows("acexy")), &blank, |_| None),
             Err(Refused::NotFormed),
             "it may be known elsewhere"
         );

@@ -2,7 +2,7 @@
 //!
 //! - [`path`]: the canonical form of a path; [`doubled`]: what may be said once only
 //! - [`call`]: calls that change something, with their deadlines
-//! - [`auth`]: who may make them; [`refusals`]: who may not is counted; [`visitors`]: which web pages may call an open node;
+//! - [`auth`]: who may make them; [`pass`]: for how long answers go on; [`refusals`]: who may not is counted; [`visitors`]: which web pages may call an open node;
 //!   [`rates`]: how often
 //! - [`body`], [`content_type`]: size and type of bodies
 //! - [`resume`]: where a reader goes on
@@ -14,6 +14,7 @@ pub(crate) mod call;
 pub(crate) mod content_type;
 pub(crate) mod doubled;
 pub(crate) mod origin;
+pub(crate) mod pass;
 pub(crate) mod path;
 pub(crate) mod query;
 pub(crate) mod rates;

@@ -24,6 +24,7 @@ mod maintenance;
 mod nodes;
 mod openapi;
 mod operators;
+mod passes;
 mod provisioning;
 mod queued;
 mod rates;

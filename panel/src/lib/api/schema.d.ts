@@ -318,7 +318,8 @@ export interface paths {
          *     prefix of at least 12 characters, or name; VPN containers also as `node/container`, with the slash percent-encoded.
          *
          *     With `follow=true` the answer is `text/event-stream`: events `line` with an id that `Last-Event-ID` goes on behind, and
-         *     `{"at","stream","text"}` as data; `end` with `{"reason"}` when no more will come; `bye` when this node stops. Every second
+         *     `{"at","stream","text"}` as data; `end` with `{"reason"}` when no more will come; `bye` when this node stops, or the key
+         *     has ended. Every second
          *     without a line has a comment.
          */
         get: operations["get_container_logs"];

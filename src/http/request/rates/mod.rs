@@ -122,7 +122,11 @@ impl<C: Clock + Clone> Rates<C> {
     ///
     /// # Errors
     /// When it has shown too many different ones.
-    pub fn guess(&self, from: Option<IpAddr>, shown: impl Iterator<Item = KeyHash>) -> Result<(), TooMany> {
+    pub fn guess(
+        &self,
+        from: Option<IpAddr>,
+        shown: impl IntoIterator<Item = KeyHash>,
+    ) -> Result<(), TooMany> {
         let (Some(limits), Some(from)) = (&self.limits, from) else { return Ok(()) };
         for hash in shown {
             let [beginning, ..] = hash.0.as_chunks().0 else { continue };
