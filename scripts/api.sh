@@ -37,7 +37,7 @@ fetch() {
 start() {
     env -i "PATH=$PATH" "HOME=$WORK" ACEFLEET_NODE_NAME=api "ACEFLEET_DATA_DIR=$WORK/data" ACEFLEET_HTTP_BIND=127.0.0.1 \
         "APP_PORT=$PORT" "ACEFLEET_CLUSTER_BIND=127.0.0.1:$((PORT + 1))" ACEFLEET_ADVERTISE=127.0.0.1 \
-        "DOCKER_HOST=unix://$WORK/no-docker.sock" PORT_RANGE_HOST=1000-1019 "API_KEY=$KEY" ACEFLEET_RELAY=false \
+        "DOCKER_HOST=unix://$WORK/no-docker.sock" PORT_RANGE_HOST=1000-1019 "API_KEY=$KEY" ACEFLEET_RELAY=false ACEFLEET_RATE_FACTOR=0 \
         "$BIN" serve >"$WORK/node.log" 2>&1 &
     NODE=$!
     local tries

@@ -4,10 +4,10 @@
 use acefleet_raft::Applied;
 use acefleet_registry::command::CreateJoinToken;
 use acefleet_registry::join_token::{JoinToken, PublicKey, TTL_MAX_MS, TokenId, USES_MAX};
-use acefleet_registry::{Command, Reply};
+use acefleet_registry::{Command, Credential, Reply};
 use axum::extract::{Path, State};
 use axum::http::header::CACHE_CONTROL;
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use serde::Serialize;
 use serde_json::Value;
@@ -130,11 +130,10 @@ pub(crate) async fn list(State(app): State<App>, _caller: Caller, snapshot: Snap
 )]
 pub(crate) async fn create(
     State(app): State<App>,
-    headers: HeaderMap,
     call: JsonCall,
 ) -> Result<Response, Problem> {
     let ((ttl_ms, uses), call) = call.read(read)?;
-    if app.key().is_open() && !app.key().is_local(&headers) {
+    if app.key().is_open() && call.caller.credential() != &Credential::HostToken {
         return Err(Problem::text(
             StatusCode::FORBIDDEN,
             "this node takes calls without a key, so a join token is made on its host, by the user that runs it: acefleet token create",
