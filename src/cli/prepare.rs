@@ -53,6 +53,8 @@ pub fn join(file: Option<&Path>, args: &Join) -> u8 {
         Some(Ok(token)) => Options { join_token: Some(token), ..options },
         Some(Err(why)) => return refuse(&StartError::Config(format!("--token: {why}"))),
     };
+    let kept = || acefleet_raft::kept_secret(&options.data_dir);
+    let is_unused = args.token.is_some() && (options.secret.is_some() || matches!(kept(), Ok(Some(_))));
     match run(offline::join(&options, &args.member)) {
         Ok(Ok(joining)) => output::print(&format!(
             "{} is ready to join cluster {} of {}.\nStart it: acefleet serve",
@@ -60,7 +62,16 @@ pub fn join(file: Option<&Path>, args: &Join) -> u8 {
             joining.cluster_id,
             joining.members.join(", ")
         )),
-        Ok(Err(error)) => refuse(&error),
+        Ok(Err(error)) => {
+            let code = refuse(&error);
+            if is_unused {
+                output::complain(
+                    "the join token was not used, as this node has a secret: in ACEFLEET_CLUSTER_SECRET, or kept in its data directory. If that is \
+                     of another cluster, take it away and repeat this",
+                );
+            }
+            code
+        }
         Err(code) => code,
     }
 }

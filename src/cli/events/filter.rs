@@ -3,6 +3,7 @@
 use acefleet_registry::container_id::stands_for;
 use acefleet_registry::end_reason::EndReason;
 use acefleet_registry::event::EventType;
+use acefleet_registry::join_token::TokenCategory;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use serde::Deserialize;
@@ -60,6 +61,9 @@ pub(super) struct Subject {
 impl Subject {
     /// As nodes see it, too: `acefleet_registry::event::Event::is_audited`.
     fn is_audited(&self) -> bool {
+        if self.category == <&str>::from(TokenCategory::JoinTokenUsed) {
+            return true;
+        }
         let is_report = self.event_type == <&str>::from(EventType::Stream)
             && !self.message.ends_with(&format!("({})", EndReason::StoppedByApi));
         self.by.is_some() && !is_report

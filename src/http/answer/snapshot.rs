@@ -1,6 +1,7 @@
 //! The state that a read sees, its freshness, and the headers that say so. Reads stay on this node unless the caller asks for a fresher
 //! state.
 
+use std::net::IpAddr;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Instant;
@@ -22,6 +23,7 @@ use crate::http::answer::rendered::{Key, Moment, Page, Rendering};
 use crate::http::app::App;
 use crate::http::request::call::Arrival;
 use crate::http::request::query::Query;
+use crate::http::request::{guesses, origin};
 use crate::peers::{EngineUsage, NodeReport, SoftView, StreamSample};
 
 /// Parameters of an answer for callers with the key. No request can have them, as no address has a space in it.
@@ -133,6 +135,8 @@ pub(crate) struct Snapshot {
     uri: Uri,
     endpoint: Option<MatchedPath>,
     asked: HeaderMap,
+    /// Address of the caller.
+    from: Option<IpAddr>,
 }
 
 impl FromRequestParts<App> for Snapshot {
@@ -186,12 +190,19 @@ impl Snapshot {
             uri: parts.uri.clone(),
             endpoint: parts.extensions.get().cloned(),
             asked: parts.headers.clone(),
+            from: origin::address_of(&parts.extensions, &parts.headers, app),
         }
     }
 
-    /// Whether the caller has the key, or none is needed.
+    /// Whether the caller has the key, or none is needed. A wrong one is counted, as the answer may tell that it is wrong.
     pub fn has_key(&self, app: &App) -> bool {
-        app.key().who(&self.asked).is_ok()
+        let has_key = app.key().who(&self.asked).is_ok();
+        let unknown = if has_key { Vec::new() } else { app.key().unknown(&self.asked) };
+        if !unknown.is_empty() {
+            let route = self.endpoint.as_ref().map(MatchedPath::as_str).unwrap_or_default();
+            guesses::wrong_key(app, self.from, unknown, route);
+        }
+        has_key
     }
 
     /// Sends an answer and stores it for other requests to the same state. These may have no key, so nothing secret may be in it, unless

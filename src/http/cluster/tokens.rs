@@ -123,7 +123,7 @@ pub(crate) async fn list(State(app): State<App>, _caller: Caller, snapshot: Snap
     responses(
         (status = 200, description = "Members that have the entry take it", body = MadeToken),
         (status = 403, description = "Wrong key, or a call from elsewhere to an open node", body = DetailBody),
-        (status = 409, description = "There are as many as there may be", body = DetailBody),
+        (status = 409, description = "There are as many as there may be, or the cluster does not know the time of day yet", body = DetailBody),
         (status = 422, description = "The body is wrong", body = InvalidBody),
         (status = 503, description = "No leader took the write in time, or not all members know join tokens", body = BlockedBody),
     )
@@ -146,8 +146,8 @@ pub(crate) async fn create(
     let key = token.public().map_err(internal)?;
     let caller = &call.caller;
     let command = Command::CreateJoinToken(CreateJoinToken { key, ttl_ms, uses });
-    let applied = caller.fleet(&app).write(command, caller.arrival.write_deadline()).await?;
-    let revision = done(applied)?;
+    let applied = caller.fleet(&app).write(command, caller.arrival.write_deadline()).await;
+    let revision = done(applied.map_err(|error| Problem::from(error).when_unknown(&lost(key.id())))?)?;
     let ends_at = app.fleet().view().state.join_token(&key).map(|token| zulu(token.ends_at));
     let made = MadeToken {
         id: key.id().to_string(),
@@ -159,6 +159,11 @@ pub(crate) async fn create(
     let mut response = written(revision, &made);
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(response)
+}
+
+/// What to do when nobody knows whether the token was made.
+fn lost(id: TokenId) -> String {
+    format!("it may have been made: if `acefleet token ls` shows {id}, revoke it (`acefleet token revoke {id}`), as nobody has it")
 }
 
 /// Revoke a join token

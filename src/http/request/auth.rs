@@ -16,7 +16,7 @@ use crate::fleet::Fleet;
 use crate::http::answer::problem::Problem;
 use crate::http::answer::time::zulu;
 use crate::http::app::App;
-use crate::http::request::origin;
+use crate::http::request::{guesses, origin};
 use crate::http::request::pass::Pass;
 use crate::http::request::rates::TooMany;
 use crate::http::request::rates::pace::Pace;
@@ -224,6 +224,12 @@ impl Guard {
         self.who_shows(&hashes(headers))
     }
 
+    /// Those of the keys that a caller shows that nobody has.
+    pub fn unknown(&self, headers: &HeaderMap) -> Vec<KeyHash> {
+        let is_unknown = |hash: &KeyHash| self.who_shows(&[*hash]) == Err(Refused::WrongKey);
+        hashes(headers).into_iter().filter(is_unknown).collect()
+    }
+
     fn who_shows(&self, shown: &[KeyHash]) -> Result<Known, Refused> {
         let now = |state: &Registry| self.fleet.cluster().wall_of_cluster(state);
         self.door.who(shown, &self.fleet.view(), now)
@@ -282,13 +288,11 @@ pub(crate) async fn let_in(
             }
             next.run(request).await
         }
-        Err(Refused::WrongKey) => {
-            let from = origin::counted(request.extensions(), request.headers(), &app);
-            let (reason, problem) = match app.rates().guess(from, hashes(request.headers())) {
-                Ok(()) => (Reason::WrongKey, Refused::WrongKey.into()),
-                Err(too_many) => (too_many.what, too_many.into()),
-            };
-            turn_away(&app, &request, &path, Some(reason), None, problem)
+        // Beside a key that is good for less, a wrong one is a guess as well.
+        Err(_) if !app.key().unknown(request.headers()).is_empty() => {
+            let from = origin::address_of(request.extensions(), request.headers(), &app);
+            let unknown = app.key().unknown(request.headers());
+            guesses::wrong_key(&app, from, unknown, path.as_str()).into_response()
         }
         Err(refused) => {
             turn_away(&app, &request, &path, refused.reason(), refused.key(), refused.clone().into())

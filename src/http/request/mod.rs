@@ -13,6 +13,7 @@ pub(crate) mod body;
 pub(crate) mod call;
 pub(crate) mod content_type;
 pub(crate) mod doubled;
+pub(crate) mod guesses;
 pub(crate) mod origin;
 pub(crate) mod pass;
 pub(crate) mod path;

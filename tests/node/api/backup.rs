@@ -70,6 +70,10 @@ async fn a_redacted_one_says_nothing_of_people() {
     bed.engine(901).await;
     bed.post("/events/stream_started", &started("a-film", "a-session", 901)).await;
     bed.post("/cluster/nodes/a/cordon", &serde_json::Value::Null).await;
+    eventually("backups are noted", async || {
+        (bed.fleet.view().state.level() >= Level::NOTES_BACKUPS).then_some(())
+    })
+    .await;
     let whole = fetched(&bed, "", dir.path()).await;
     let caller = whole.state.events().iter().filter_map(|event| event.by.as_ref()).next_back();
     assert_eq!(caller.unwrap().actor.address.as_deref(), Some("127.0.0.1"));

@@ -58,6 +58,35 @@ async fn one_wrong_key_after_another_is_answered_429_and_the_right_one_is_served
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn guesses_are_counted_where_a_read_needs_no_key_and_beside_a_key_that_is_good_for_less() {
+    let bed = bed().await;
+    bed.engine(901).await;
+    let viewer = bed.post("/keys", &json!({"name": "guest", "role": "viewer"})).await;
+    let viewer = viewer.json()["key"].as_str().unwrap().to_owned();
+    // A right key shows the labels of callers.
+    let labels = async |from: &str, key: &str| {
+        let answer = call(&bed, "GET", "/engines", from, key).await;
+        assert_eq!(answer.status, 200);
+        answer.text.contains("blue")
+    };
+    assert!(labels("203.0.113.5", KEY).await);
+    for number in 0..12 {
+        assert!(!labels("203.0.113.5", &format!("wrong-{number}")).await);
+    }
+    assert_eq!((refusals(&bed, "wrong_key").await, refusals(&bed, "many_keys").await), (10, 2));
+    assert!(!call(&bed, "GET", "/engines", "203.0.113.6", "").await.text.contains("blue"));
+    assert_eq!(refusals(&bed, "wrong_key").await, 11, "an empty key is a wrong one");
+    for number in 0..12 {
+        let guess = format!("Bearer wrong-{number}");
+        let headers = [("x-forwarded-for", "203.0.113.7"), ("authorization", &*guess), ("x-api-key", &*viewer)];
+        let answer = bed.send("POST", "/gc", &headers, NOTHING).await;
+        assert_eq!(answer.status, if number < 10 { 403 } else { 429 }, "{answer:?}");
+    }
+    assert_eq!((refusals(&bed, "wrong_key").await, refusals(&bed, "many_keys").await), (21, 4));
+    bed.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nobody_chooses_the_address_that_is_counted() {
     let bed = Bed::new().await;
     for number in 0..30 {

@@ -69,7 +69,7 @@ async fn the_printed_line_lets_a_host_join_that_has_nothing_else() {
     let revoked = run(&bed, &key, &["token", "revoke", &id]).await;
     assert_eq!(out(&revoked), format!("the join token {id} is revoked\n"));
     let again = run(&bed, &elsewhere, &words[1..]).await;
-    assert_eq!(again.status.code(), Some(64), "{}", err(&again));
+    assert_eq!(again.status.code(), Some(75), "{}", err(&again));
     assert!(err(&again).contains("does not know this join token"), "{}", err(&again));
     for (id, status) in [(id.as_str(), 404), ("nothing", 404), ("a%2Fb", 404)] {
         assert_eq!(bed.call("DELETE", &format!("/cluster/tokens/{id}"), &Value::Null).await.status, status);

@@ -15,6 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::Sleep;
 use tonic::transport::server::Connected;
 
 use crate::tls::{self, Door, Shown, Unauthenticated};
@@ -25,6 +26,10 @@ use crate::util::seldom::Seldom;
 const PLACES: u64 = 512;
 const FEWEST: u64 = 32;
 const SHARE: u64 = 32;
+/// Connections of callers with a join token at the same time, and how long each lasts: they have one call to make, and a token that is used up
+/// or has ended is known until another one is made. They take no place of a node.
+const GUESTS: usize = 8;
+const GUESTS_STAY: Duration = Duration::from_secs(10);
 /// Pause after an error that is not of one connection, such as no file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -37,6 +42,8 @@ fn places() -> usize {
 pub(super) struct Caller {
     stream: tls::Stream,
     from: Origin,
+    /// When it is closed, whatever it does.
+    until: Option<Pin<Box<Sleep>>>,
     _place: OwnedSemaphorePermit,
 }
 
@@ -63,6 +70,9 @@ impl AsyncRead for Caller {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if self.until.as_mut().is_some_and(|until| until.as_mut().poll(cx).is_ready()) {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
         Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }
@@ -136,11 +146,13 @@ fn accept_at_most(
         door,
         handshakes,
         places: Arc::new(Semaphore::new(places)),
+        guests: Arc::new(Semaphore::new(GUESTS)),
         open: JoinSet::new(),
         oldest: VecDeque::new(),
         failing: Seldom::default(),
         flooded: Seldom::default(),
         full: Seldom::default(),
+        full_of_guests: Seldom::default(),
         refusals: Arc::default(),
     };
     stream::unfold(entrance, |mut entrance| async move {
@@ -155,12 +167,14 @@ struct Entrance {
     /// At most so many handshakes at once.
     handshakes: usize,
     places: Arc<Semaphore>,
+    guests: Arc<Semaphore>,
     open: JoinSet<Admitted>,
     /// The open handshakes, the oldest first.
     oldest: VecDeque<AbortHandle>,
     failing: Seldom,
     flooded: Seldom,
     full: Seldom,
+    full_of_guests: Seldom,
     refusals: Arc<Mutex<Refusals>>,
 }
 
@@ -186,13 +200,21 @@ impl Entrance {
                         self.oldest.pop_front();
                     }
                     let Ok(Some((stream, from))) = admitted else { continue };
-                    if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
-                        return Caller { stream, from, _place: place };
+                    let (places, until) = match from.shown {
+                        Shown::Token(_) => (&self.guests, Some(Box::pin(tokio::time::sleep(GUESTS_STAY)))),
+                        Shown::Node(_) | Shown::Secret | Shown::Nothing => (&self.places, None),
+                    };
+                    if let Ok(place) = Arc::clone(places).try_acquire_owned() {
+                        return Caller { stream, from, until, _place: place };
                     }
-                    if let Some(times) = self.full.due() {
+                    let (full, who) = match until {
+                        Some(_) => (&mut self.full_of_guests, "callers with join tokens"),
+                        None => (&mut self.full, "nodes"),
+                    };
+                    if let Some(times) = full.due() {
                         tracing::warn!(
                             times,
-                            "nodes have as many connections to the cluster port as it takes, and new ones are closed"
+                            "{who} have as many connections to the cluster port as it takes, and new ones are closed"
                         );
                     }
                 }
@@ -240,12 +262,14 @@ async fn admit(door: &Door, stream: TcpStream, refusals: &Mutex<Refusals>) -> Ad
 
 #[cfg(test)]
 mod tests {
+    use acefleet_registry::join_token::PublicKey;
     use futures::StreamExt;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
     use crate::options::Plain;
     use crate::testing;
+    use crate::tls::enroll::{Entry, Tokens};
 
     type Callers = Pin<Box<dyn Stream<Item = io::Result<Caller>> + Send>>;
 
@@ -301,5 +325,47 @@ mod tests {
             _ = callers.next() => panic!("it was let in"),
             read = silent.read(&mut byte) => assert_eq!(read.unwrap_or(0), 0),
         }
+    }
+
+    /// All tokens are known.
+    struct All;
+
+    impl Tokens for All {
+        fn knows(&self, _token: &PublicKey) -> bool {
+            true
+        }
+    }
+
+    #[tokio::test]
+    async fn callers_with_tokens_take_no_place_of_a_node_and_are_closed_soon() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let door = testing::door_with(Arc::new(All));
+        let token = door.new_token().unwrap();
+        let mut callers: Callers = Box::pin(accept_at_most(listener, door, 4, 1));
+        let guest = || async { Entry::with(&token).unwrap().enter(TcpStream::connect(address).await?).await };
+        let mut guests = Vec::new();
+        for _ in 0..GUESTS {
+            let answered = async {
+                let mut caller = callers.next().await.unwrap().unwrap();
+                caller.write_all(b"as HTTP/2 does").await.unwrap();
+                caller.flush().await.unwrap();
+                caller
+            };
+            let (caller, peer) = tokio::join!(answered, guest());
+            guests.push((caller, peer.unwrap()));
+        }
+        let one_more = async {
+            assert!(guest().await.is_err(), "there are enough");
+            node(address).await
+        };
+        let (caller, peer) = tokio::join!(callers.next(), one_more);
+        let (mut of_node, _peer) = (caller.unwrap().unwrap(), peer.unwrap());
+
+        tokio::time::pause();
+        let (mut caller, _guest) = guests.swap_remove(0);
+        let closed = tokio::time::timeout(2 * GUESTS_STAY, caller.read_u8()).await.expect("it is closed");
+        assert_eq!(closed.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert!(tokio::time::timeout(2 * GUESTS_STAY, of_node.read_u8()).await.is_err(), "a node stays");
     }
 }

@@ -74,8 +74,9 @@ impl Service {
     async fn take(&self, token: PublicKey, node: PublicKey, name: &str) -> Outcome {
         let core = &self.0;
         let view = core.published.load();
-        let now = core.wall_of_cluster(&view.state);
-        // What would be refused costs no write.
+        // What would be refused costs no write. The time is that of the log, as when it is written: the clock of one host refuses no token that
+        // the cluster takes.
+        let now = view.state.wall(view.state.clock_ms());
         if let Err(why) = may_use(&view.state, &token, &node, now) {
             return Outcome::Refused(why.to_string());
         }

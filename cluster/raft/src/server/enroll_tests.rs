@@ -63,6 +63,11 @@ async fn as_many_nodes_get_the_secret_as_the_token_says() {
         follower.cluster().view().state.join_token(&key).unwrap().used.values().cloned().collect();
     assert!(used.len() == 2 && used.contains(&"d".to_owned()) && used.contains(&"e".to_owned()), "{used:?}");
 
+    // Two nodes come with a token for one, to two members at the same time.
+    let (single, _) = self::token(&lab, 1).await;
+    let (first, second) = tokio::join!(ask(leader, &single, "g", &third), ask(follower, &single, "h", &one));
+    assert!(first.is_ok() != second.is_ok(), "{first:?} {second:?}");
+
     // A token that no member knows, and one that is known of another cluster.
     let unknown = leader.cluster().new_join_token().unwrap();
     let refused = ask(leader, &unknown, "d", &one).await.unwrap_err();
@@ -91,6 +96,13 @@ async fn a_node_without_a_secret_joins_at_its_first_start_and_needs_the_token_ne
     joiner.options.join = vec![nobody.to_string()];
     let refused = joiner.try_start().await.unwrap_err();
     assert_eq!(refused.exit_code(), 75, "{refused}");
+    let known = joiner.options.join_token.replace(lab.leader().cluster().new_join_token().unwrap());
+    joiner.options.join.insert(0, lab.follower().options.advertise.clone());
+    let refused = joiner.try_start().await.unwrap_err();
+    assert_eq!(refused.exit_code(), 75, "the member may learn of it yet: {refused}");
+    let lacks = refused.to_string();
+    assert!(lacks.contains("does not know this join token") && lacks.contains("no member answers"), "{lacks}");
+    (joiner.options.join_token, joiner.options.join) = (known, vec![nobody.to_string()]);
     joiner.options.join.push(lab.follower().options.advertise.clone());
     joiner.start().await;
     let votes = |lab: &Lab| lab.leader().cluster().status().voters == 4;

@@ -35,8 +35,8 @@ use crate::transport::{CONNECTION_WINDOW, MAX_MESSAGE, STREAM_WINDOW};
 use crate::util::codec;
 
 /// Calls that members gave up before this node looked at them. Each that runs out of time resets its stream, and after a pause of this
-/// node all of them are read at once: the library's limit of 20 would then close the connection of whoever asks meanwhile. Members
-/// alone get so far, and their keepalive ends a connection that is silent for longer.
+/// node all of them are read at once: the library's limit of 20 would then close the connection of whoever asks meanwhile. Nodes
+/// get so far, and the few who have a join token; keepalive ends a connection that is silent for longer.
 const GIVEN_UP_MAX: usize = 1_000;
 
 /// Serves until the node stops.

@@ -22,7 +22,7 @@ use crate::cluster::Cluster;
 use crate::options::{Options, Plain};
 use crate::replica::hooks::NoHooks;
 use crate::tls::Door;
-use crate::tls::enroll::NoTokens;
+use crate::tls::enroll::{NoTokens, Tokens};
 use crate::tls::node_key::OwnKey;
 use crate::tls::secret::ClusterSecret;
 use crate::types::{Entry, LeaderId, LogId, SnapshotMeta, StoredMembership};
@@ -76,6 +76,13 @@ pub(crate) fn door(secret: &str, plain: Plain) -> Door {
 /// A node with this secret, which had another one before, and a key that nobody knows.
 pub(crate) fn door_before(secret: &str, before: Option<&str>, plain: Plain) -> Door {
     door_of(&OwnKey::any().unwrap(), secret, before, plain)
+}
+
+/// A node with the secret of all, of a cluster with these join tokens.
+pub(crate) fn door_with(tokens: Arc<dyn Tokens>) -> Door {
+    let mut options = Options::new("/nowhere".into(), "a".into(), "a:8001".into());
+    options.secret = Some(ClusterSecret::parse(SECRET).unwrap());
+    Door::of(&options, &OwnKey::any().unwrap(), || Ok(true), tokens).unwrap()
 }
 
 fn door_of(own: &OwnKey, secret: &str, before: Option<&str>, plain: Plain) -> Door {

@@ -9,6 +9,7 @@ use strum::VariantArray;
 use crate::records::actor::Actor;
 use crate::records::end_reason::EndReason;
 use crate::records::ids::{EngineId, NodeId};
+use crate::records::join_token::TokenCategory;
 use crate::records::time::Elapsed;
 
 /// Newest events that are kept below [`Level::KEEPS_MORE_EVENTS`](crate::Level::KEEPS_MORE_EVENTS).
@@ -84,9 +85,12 @@ pub struct Event {
 }
 
 impl Event {
-    /// Whether somebody outside did this, other than a proxy that reports a stream.
+    /// Whether somebody outside did this, other than a proxy that reports a stream. Who joins with a token has no name yet but that of the token.
     #[must_use]
     pub fn is_audited(&self) -> bool {
+        if self.category == <&str>::from(TokenCategory::JoinTokenUsed) {
+            return true;
+        }
         let by_hand = || self.message.ends_with(&format!("({})", EndReason::StoppedByApi));
         self.by.is_some() && (self.event_type != EventType::Stream || by_hand())
     }

@@ -4475,6 +4475,15 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
+            /** @description Too many such calls, or different wrong keys; `Retry-After` says when to go on */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockedBody"];
+                };
+            };
             /** @description A bug; the log has the `X-Request-Id` */
             500: {
                 headers: {
@@ -4553,7 +4562,7 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
-            /** @description There are as many as there may be */
+            /** @description There are as many as there may be, or the cluster does not know the time of day yet */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -4587,6 +4596,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many such calls, or different wrong keys; `Retry-After` says when to go on */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockedBody"];
                 };
             };
             /** @description A bug; the log has the `X-Request-Id` */
@@ -4664,6 +4682,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description Too many such calls, or different wrong keys; `Retry-After` says when to go on */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockedBody"];
                 };
             };
             /** @description A bug; the log has the `X-Request-Id` */

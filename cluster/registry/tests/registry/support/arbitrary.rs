@@ -310,6 +310,7 @@ pub fn command() -> impl Strategy<Value = Command> {
         1 => (0..4u8, 1..100_000u64, 0..3u32).prop_map(|(key, ttl_ms, uses)| create_token(key, ttl_ms, uses)),
         2 => (0..4u8, 0..4u8).prop_map(|(token, node)| use_token(token, node, &format!("node-{node}"))),
         1 => (0..4u8).prop_map(|key| Command::RevokeJoinToken { id: PublicKey([key; 32]).id() }),
+        1 => any::<bool>().prop_map(|redacted| Command::BackupTaken { redacted }),
         1 => (0..4u8).prop_map(|n| Command::RevokeKey { name: format!("key-{n}").parse().unwrap() }),
         2 => (node_id(), availability())
             .prop_map(|(node, availability)| Command::NodeAvailability { node, availability }),
