@@ -48,7 +48,7 @@ mod tests {
 
     #[test]
     fn libraries_are_quiet_unless_they_are_named() {
-        assert_eq!(quieter("info"), "openraft=error,memory_serve=warn,info");
+        assert_eq!(quieter("info"), "openraft=error,openraft::raft=off,memory_serve=warn,info");
         assert_eq!(quieter("info,openraft=debug"), "memory_serve=warn,info,openraft=debug");
         assert_eq!(quieter("memory_serve=info,openraft=info"), "memory_serve=info,openraft=info");
     }

@@ -45,8 +45,8 @@ mod util;
 mod testing;
 
 /// Log filter for openraft, which logs every failed attempt, many times a second; this crate logs once which member is lost and
-/// why.
-pub const LOG_FILTER: &str = "openraft=error";
+/// why. What its API logs, whoever called it is told as well, or has given up.
+pub const LOG_FILTER: &str = "openraft=error,openraft::raft=off";
 
 pub use acefleet_registry::{NodeId, OpId};
 pub use cluster::Cluster;
