@@ -7,6 +7,7 @@ mod gluetun;
 mod machine;
 
 mod acexy;
+mod backup;
 mod bed;
 mod clocks;
 mod cluster;

@@ -128,10 +128,7 @@ pub(crate) async fn list(State(app): State<App>, _caller: Caller, snapshot: Snap
         (status = 503, description = "No leader took the write in time, or not all members know join tokens", body = BlockedBody),
     )
 )]
-pub(crate) async fn create(
-    State(app): State<App>,
-    call: JsonCall,
-) -> Result<Response, Problem> {
+pub(crate) async fn create(State(app): State<App>, call: JsonCall) -> Result<Response, Problem> {
     let ((ttl_ms, uses), call) = call.read(read)?;
     if app.key().is_open() && call.caller.credential() != &Credential::HostToken {
         return Err(Problem::text(
@@ -163,7 +160,9 @@ pub(crate) async fn create(
 
 /// What to do when nobody knows whether the token was made.
 fn lost(id: TokenId) -> String {
-    format!("it may have been made: if `acefleet token ls` shows {id}, revoke it (`acefleet token revoke {id}`), as nobody has it")
+    format!(
+        "it may have been made: if `acefleet token ls` shows {id}, revoke it (`acefleet token revoke {id}`), as nobody has it"
+    )
 }
 
 /// Revoke a join token

@@ -16,11 +16,11 @@ use crate::fleet::Fleet;
 use crate::http::answer::problem::Problem;
 use crate::http::answer::time::zulu;
 use crate::http::app::App;
-use crate::http::request::{guesses, origin};
 use crate::http::request::pass::Pass;
 use crate::http::request::rates::TooMany;
 use crate::http::request::rates::pace::Pace;
 use crate::http::request::refusals::Reason;
+use crate::http::request::{guesses, origin};
 use crate::http::roles::{self, Needs};
 
 const API_KEY_HEADER: &str = "x-api-key";

@@ -78,7 +78,8 @@ async fn guesses_are_counted_where_a_read_needs_no_key_and_beside_a_key_that_is_
     assert_eq!(refusals(&bed, "wrong_key").await, 11, "an empty key is a wrong one");
     for number in 0..12 {
         let guess = format!("Bearer wrong-{number}");
-        let headers = [("x-forwarded-for", "203.0.113.7"), ("authorization", &*guess), ("x-api-key", &*viewer)];
+        let headers =
+            [("x-forwarded-for", "203.0.113.7"), ("authorization", &*guess), ("x-api-key", &*viewer)];
         let answer = bed.send("POST", "/gc", &headers, NOTHING).await;
         assert_eq!(answer.status, if number < 10 { 403 } else { 429 }, "{answer:?}");
     }

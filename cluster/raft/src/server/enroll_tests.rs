@@ -101,7 +101,10 @@ async fn a_node_without_a_secret_joins_at_its_first_start_and_needs_the_token_ne
     let refused = joiner.try_start().await.unwrap_err();
     assert_eq!(refused.exit_code(), 75, "the member may learn of it yet: {refused}");
     let lacks = refused.to_string();
-    assert!(lacks.contains("does not know this join token") && lacks.contains("no member answers"), "{lacks}");
+    assert!(
+        lacks.contains("does not know this join token") && lacks.contains("no member answers"),
+        "{lacks}"
+    );
     (joiner.options.join_token, joiner.options.join) = (known, vec![nobody.to_string()]);
     joiner.options.join.push(lab.follower().options.advertise.clone());
     joiner.start().await;
