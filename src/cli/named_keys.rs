@@ -120,7 +120,7 @@ pub fn run(file: Option<&Path>, command: &Keys) -> u8 {
 /// What to do about a key that may have been made: nobody has what it shows.
 fn lost(name: &KeyName) -> String {
     format!(
-        "it may have been made all the same: look with `acefleet key ls`, then `acefleet key revoke {name}` and create it again"
+        "it may have been made all the same: if `acefleet key ls` shows {name}, revoke it with `acefleet key revoke` and create it again"
     )
 }
 

@@ -99,7 +99,7 @@ pub fn run(file: Option<&Path>, command: &Tokens) -> u8 {
         Tokens::Create(Create { ttl, uses, target }) => {
             let body = json!({ "ttl_seconds": ttl, "uses": uses });
             let made = ask(file, target, &Call::post(&PATH).body(Some(body)));
-            let lost = "look with `acefleet token ls`: if a token was made, revoke it (`acefleet token revoke`), as nobody has it";
+            let lost = "look with `acefleet token ls`: if a token was made, revoke it with `acefleet token revoke`, as nobody has it";
             created(made.map_err(|failed| failed.when_unsure(lost)), target)
         }
         Tokens::Ls(Look { target }) => show(ask(file, target, &Call::get(&PATH)), target, list),

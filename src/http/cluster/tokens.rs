@@ -161,7 +161,7 @@ pub(crate) async fn create(State(app): State<App>, call: JsonCall) -> Result<Res
 /// What to do when nobody knows whether the token was made.
 fn lost(id: TokenId) -> String {
     format!(
-        "it may have been made: if `acefleet token ls` shows {id}, revoke it (`acefleet token revoke {id}`), as nobody has it"
+        "it may have been made: if `acefleet token ls` shows {id}, revoke it with `acefleet token revoke`, as nobody has it"
     )
 }
 

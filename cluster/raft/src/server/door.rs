@@ -265,6 +265,8 @@ async fn admit(door: &Door, stream: TcpStream, refusals: &Mutex<Refusals>) -> Ad
 
 #[cfg(test)]
 mod tests {
+    use std::sync::OnceLock;
+
     use acefleet_registry::join_token::PublicKey;
     use futures::StreamExt;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -330,12 +332,13 @@ mod tests {
         }
     }
 
-    /// All tokens are known.
-    struct All;
+    /// A token that is made later.
+    #[derive(Default)]
+    struct One(OnceLock<PublicKey>);
 
-    impl Tokens for All {
-        fn knows(&self, _token: &PublicKey) -> bool {
-            true
+    impl Tokens for One {
+        fn knows(&self, token: &PublicKey) -> bool {
+            self.0.get() == Some(token)
         }
     }
 
@@ -343,8 +346,10 @@ mod tests {
     async fn callers_with_tokens_take_no_place_of_a_node_and_are_closed_soon() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let door = testing::door_with(Arc::new(All));
+        let known = Arc::new(One::default());
+        let door = testing::door_with(known.clone());
         let token = door.new_token().unwrap();
+        known.0.set(token.public().unwrap()).unwrap();
         let stay = Duration::from_secs(1);
         let mut callers: Callers = Box::pin(accept_at_most(listener, door, 4, 1, stay));
         let guest = || async { Entry::with(&token).unwrap().enter(TcpStream::connect(address).await?).await };
