@@ -31,6 +31,9 @@ fn a_node_is_backed_up_while_it_runs_and_restored_on_an_empty_directory() {
 
     let serving = node(path, &environment, std::process::Stdio::null());
     until("the cluster forms", || (gc(&at, Some(KEY))? == 200).then_some(()));
+    for name in ["kept", "gone", "renewed"] {
+        assert_eq!(acefleet(&["key", "create", name, "--role", "viewer"]).status.code(), Some(0));
+    }
     let saved = acefleet(&["backup", "one"]);
     assert_eq!((saved.status.code(), stderr(&saved).as_str()), (Some(0), ""));
     assert_eq!(fs::metadata(path.join("one")).unwrap().permissions().mode() & 0o777, 0o600);
@@ -53,11 +56,21 @@ fn a_node_is_backed_up_while_it_runs_and_restored_on_an_empty_directory() {
     assert_eq!((&inspected["nodes"][0]["name"], &inspected["broken"]), (&"a".into(), &Value::Null));
     assert_eq!((&inspected["has_key"], &inspected["redacted"]), (&true.into(), &false.into()));
     assert_eq!((&inspected["streams"], &inspected["ended_streams"]), (&0.into(), &0.into()));
+    let names: Vec<_> =
+        inspected["named_keys"].as_array().unwrap().iter().map(|key| key["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["gone", "kept", "renewed"]);
+    let text = stdout(&acefleet(&["backup", "inspect", "one"]));
+    assert!(text.contains("key gone:") && text.contains("viewer, its hash"), "{text}");
     let text = stdout(&acefleet(&["backup", "inspect", "shown"]));
+    assert!(!text.contains("key gone"), "{text}");
     assert!(text.contains("redacted") && text.contains(cluster), "{text}");
 
     // A change that the backup lacks.
     assert_eq!(acefleet(&["cordon", "a"]).status.code(), Some(0));
+    for name in ["gone", "renewed"] {
+        assert_eq!(acefleet(&["key", "revoke", name]).status.code(), Some(0));
+    }
+    assert_eq!(acefleet(&["key", "create", "renewed", "--role", "viewer"]).status.code(), Some(0));
     let url = format!("http://{}:{}", at.host, at.port);
     let compared = acefleet(&["restore", "one", "--dry-run", "--url", &url, "--api-key", KEY]);
     assert_eq!(compared.status.code(), Some(0), "{}", stderr(&compared));
@@ -65,6 +78,10 @@ fn a_node_is_backed_up_while_it_runs_and_restored_on_an_empty_directory() {
     assert!(text.contains("the cluster of the backup") && text.contains("takes its place again"), "{text}");
     let differences = json(&["restore", "one", "--dry-run", "--url", &url, "--api-key", KEY, "--json"]);
     assert_eq!(differences["cluster"], "same");
+    let keys = &differences["keys"];
+    assert_eq!(keys["only_in_backup"], serde_json::json!(["gone", "renewed as it was"]));
+    assert_eq!((&keys["only_live"], &keys["both"]), (&serde_json::json!(["renewed as it is"]), &1.into()));
+    assert!(text.contains("revoke them afterwards"), "{text}");
     assert!(differences["live_revision"].as_u64() > differences["backup_revision"].as_u64());
     let before = differences["live_revision"].as_u64();
     let running = acefleet(&["restore", "one", "--yes"]);

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use acefleet_raft::backup::Backup;
+use acefleet_registry::KeyName;
 use serde::Serialize;
 
 use crate::cli::words::shown;
@@ -26,6 +27,8 @@ pub(in crate::cli) struct Differences {
     engines: Sides,
     /// By id; those that run.
     streams: Sides,
+    /// Named keys, by name. One that was made anew under its name is another.
+    keys: Sides,
 }
 
 /// How the cluster of the backup and the one that was asked belong together.
@@ -74,6 +77,15 @@ impl Differences {
                 .map(|stream| stream.start.id.to_string())
                 .collect()
         };
+        // A key that was made anew is another one under the same name.
+        let keys = |of: &Backup, beside: &Backup, then: &str| -> BTreeSet<String> {
+            let is_other = |name, hash| beside.state.key(name).is_some_and(|key| key.hash != hash);
+            let named = of.state.keys().map(|(name, key)| match is_other(name, key.hash) {
+                true => format!("{name} as it {then}"),
+                false => name.to_string(),
+            });
+            named.collect()
+        };
         let (own, other) = (&backup.header.cluster_id, &live.header.cluster_id);
         Self {
             cluster: match own == other {
@@ -89,6 +101,7 @@ impl Differences {
             nodes: Sides::of(&nodes(backup), &nodes(live)),
             engines: Sides::of(&engines(backup), &engines(live)),
             streams: Sides::of(&streams(backup), &streams(live)),
+            keys: Sides::of(&keys(backup, live, "was"), &keys(live, backup, "is")),
         }
     }
 
@@ -107,8 +120,13 @@ impl Differences {
             "  revision {} in the backup, {} now: {behind} behind; settings {} and {}",
             self.backup_revision, self.live_revision, self.backup_settings, self.live_settings
         );
-        for (what, sides) in [("nodes", &self.nodes), ("engines", &self.engines), ("streams", &self.streams)]
-        {
+        let all = [
+            ("nodes", &self.nodes),
+            ("engines", &self.engines),
+            ("streams", &self.streams),
+            ("named keys", &self.keys),
+        ];
+        for (what, sides) in all {
             let _ = write!(text, "  {what}: {} in both", sides.both);
             for (side, names) in
                 [("only in the backup", &sides.only_in_backup), ("only now", &sides.only_live)]
@@ -121,6 +139,9 @@ impl Differences {
                 }
             }
             text.push('\n');
+        }
+        if !self.keys.only_in_backup.is_empty() {
+            text.push_str("  keys that are only in the backup let callers in again: revoke them afterwards\n");
         }
         text
     }

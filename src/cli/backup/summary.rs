@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use acefleet::counted::counted;
 use acefleet_raft::backup::{Backup, BackupHeader};
-use acefleet_registry::{Access, WallMs};
+use acefleet_registry::{Access, Role, WallMs};
+use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::cli::recover::moment;
@@ -32,6 +33,8 @@ pub(in crate::cli) struct Summary {
     settings_revision: u64,
     /// Whether callers need a key whose hash the cluster has.
     has_key: bool,
+    /// Named keys, of which it has the hashes.
+    named_keys: Vec<Key>,
     /// The first rule that the state breaks; null when it is sound.
     broken: Option<String>,
 }
@@ -44,6 +47,14 @@ struct Node {
     votes: bool,
     engines: usize,
     streams: usize,
+}
+
+#[derive(Serialize)]
+struct Key {
+    name: String,
+    role: Role,
+    /// When it ends, in milliseconds since 1970; null for never.
+    ends_ms: Option<WallMs>,
 }
 
 impl Summary {
@@ -79,6 +90,10 @@ impl Summary {
             last_event: state.events().last_id(),
             settings_revision: state.settings().revision(),
             has_key: matches!(state.access(), Some(Access::Key(_))),
+            named_keys: state
+                .keys()
+                .map(|(name, key)| Key { name: name.to_string(), role: key.role, ends_ms: key.ends_at })
+                .collect(),
             broken: state.check().err(),
         }
     }
@@ -119,6 +134,11 @@ impl Summary {
         line("events", format!("{}, the newest is {}", self.events, self.last_event));
         line("settings", format!("revision {}", self.settings_revision));
         line("API key", if self.has_key { "its hash" } else { "none" }.to_owned());
+        for key in &self.named_keys {
+            let ends = key.ends_ms.and_then(|ends| Timestamp::from_millisecond(i64::try_from(ends.0).ok()?).ok());
+            let ends = ends.map(|ends| format!(", ends {ends:.0}")).unwrap_or_default();
+            line(&format!("key {}", key.name), format!("{}, its hash{ends}", key.role.as_str()));
+        }
         if header.redacted {
             line(
                 "redacted",
