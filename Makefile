@@ -24,6 +24,10 @@ test: ## everything a change must pass: what `make lint` looks at, all tests, re
 api: ## send a node what its API document allows, and what it does not, for an hour (ARGS="…" go to schemathesis)
 	@exec scripts/api.sh $(or $(ARGS),--max-time 3600)
 
+.PHONY: fuzz
+fuzz: ## look for inputs that no parser bears, ten minutes for each (FOR=seconds TARGET=name)
+	@exec scripts/fuzz.sh $(or $(FOR),600) $(TARGET)
+
 .PHONY: kills
 kills: ## kill the leader of a loaded cluster 30 times, and show the longest wait of any client (needs root)
 	@TEST_LEADER_KILLS=30 exec scripts/scenario.sh leader_is_killed

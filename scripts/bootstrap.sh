@@ -6,13 +6,14 @@
 #   bootstrap.sh run     the same and a Docker engine; goes on without one
 #   bootstrap.sh cluster the same, Docker required, and the tools of the test hosts
 #   bootstrap.sh package compilers, and what makes packages and looks over them
+#   bootstrap.sh fuzz    compilers, and what runs the fuzz targets
 #   bootstrap.sh test    the same, what `lint` installs but for cargo-deny, and what the tests of the compose files and of the panel need
 . "$(dirname -- "${BASH_SOURCE[0]}")/lib.sh"
 
 MODE="${1:-}"
 case "$MODE" in
-build | lint | run | cluster | bench | package | test) ;;
-*) die "usage: bootstrap.sh build|lint|run|cluster|bench|package|test" ;;
+build | lint | run | cluster | bench | package | fuzz | test) ;;
+*) die "usage: bootstrap.sh build|lint|run|cluster|bench|package|fuzz|test" ;;
 esac
 
 REQUIRED=()
@@ -295,6 +296,7 @@ lint | test)
     check_components
     fetch_tools
     ;;
+fuzz) from_crates_io cargo-bolero "$BOLERO" --no-default-features --features libfuzzer ;;
 package)
     from_crates_io cargo-deb "$CARGO_DEB"
     from_crates_io cargo-cyclonedx "$CYCLONEDX"

@@ -120,6 +120,8 @@ test_arguments() {
 tests() {
     # With it, tests insist on the programs that bootstrap.sh has fetched.
     export TEST_TOOLS="$TOOLS/bin"
+    # Each fuzz target; all together a minute and a half of processor time.
+    export BOLERO_RANDOM_TEST_TIME_MS="${BOLERO_RANDOM_TEST_TIME_MS:-8000}"
     if have cargo-nextest; then
         cargo nextest run --workspace --locked -E "not ($REAL_DOCKER)"
     else

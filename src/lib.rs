@@ -27,4 +27,7 @@ pub mod op_id;
 pub mod peers;
 pub mod relay;
 mod sockets;
+#[cfg(test)]
+#[path = "../cluster/raft/src/testing/edited.rs"]
+mod edited;
 pub mod whole_file;

@@ -18,6 +18,8 @@ pub mod capability;
 pub mod check;
 pub mod docker;
 pub mod dotenv;
+#[cfg(test)]
+mod fuzz_tests;
 pub mod image_pattern;
 pub mod image_reference;
 pub mod label_pattern;

@@ -182,7 +182,7 @@ pub(crate) async fn revoke(
 }
 
 /// What a body asks for: name, role, and milliseconds until the end.
-fn read(body: Option<&Value>) -> Result<(KeyName, Role, Option<u64>), Problem> {
+pub(in crate::http) fn read(body: Option<&Value>) -> Result<(KeyName, Role, Option<u64>), Problem> {
     let mut checker = Checker::default();
     let fields = Place::body(body).object(&mut checker);
     if !fields.exist() {

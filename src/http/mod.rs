@@ -26,6 +26,8 @@ mod engines;
 mod events;
 mod feed;
 mod front;
+#[cfg(test)]
+mod fuzz_tests;
 mod keys;
 mod observe;
 mod panel;

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use acefleet_raft::backup::Backup;
-use acefleet_registry::KeyName;
 use serde::Serialize;
 
 use crate::cli::words::shown;

@@ -96,7 +96,7 @@ struct DrainBody {
 }
 
 /// Seconds until remaining streams end; `None` for never, also without a body.
-fn deadline_seconds(body: Option<&Value>) -> Result<Option<u64>, Problem> {
+pub(in crate::http) fn deadline_seconds(body: Option<&Value>) -> Result<Option<u64>, Problem> {
     let mut checker = Checker::default();
     let Some(body) = body.filter(|body| !body.is_null()) else { return Ok(None) };
     let fields = Place::body(Some(body)).object(&mut checker);

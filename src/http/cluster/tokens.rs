@@ -192,7 +192,7 @@ pub(crate) async fn revoke(
 }
 
 /// What a body asks for: milliseconds until the end, and how many nodes. A body that is missing asks for the usual.
-fn read(body: Option<&Value>) -> Result<(u64, u32), Problem> {
+pub(in crate::http) fn read(body: Option<&Value>) -> Result<(u64, u32), Problem> {
     let empty = Value::Object(serde_json::Map::new());
     let mut checker = Checker::default();
     let fields = Place::body(Some(body.unwrap_or(&empty))).object(&mut checker);

@@ -68,7 +68,7 @@ struct End<'a> {
 }
 
 /// What is asked for.
-struct Wanted {
+pub(in crate::http) struct Wanted {
     newest: LogQuery,
     /// Go on behind this position.
     behind: Option<u64>,
@@ -76,7 +76,7 @@ struct Wanted {
 }
 
 impl Wanted {
-    fn read(query: &Query, headers: &HeaderMap) -> Result<Self, Problem> {
+    pub(in crate::http) fn read(query: &Query, headers: &HeaderMap) -> Result<Self, Problem> {
         let tail = query.unsigned_within("tail", 0..=u64::from(LINES_MAX))?;
         let since = query.time("since")?;
         let words = [("true", true), ("1", true), ("false", false), ("0", false)];

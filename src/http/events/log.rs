@@ -136,7 +136,7 @@ fn words() -> Vec<(&'static str, EventType)> {
 
 /// Which events are wanted.
 #[derive(Debug, Default)]
-struct Wanted {
+pub(in crate::http) struct Wanted {
     event_type: Option<EventType>,
     category: Option<String>,
     container_id: Option<String>,
@@ -148,7 +148,7 @@ struct Wanted {
 }
 
 impl Wanted {
-    fn read(query: &Query) -> Result<Self, Problem> {
+    pub(in crate::http) fn read(query: &Query) -> Result<Self, Problem> {
         let text = |name: &str| query.get(name).map(str::to_owned);
         Ok(Self {
             event_type: query.one_of("event_type", &words())?,

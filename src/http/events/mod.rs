@@ -1,6 +1,6 @@
 //! `POST /events/stream_started`, `/events/stream_ended`, `/events/batch`.
 
-mod body;
+pub(in crate::http) mod body;
 pub(crate) mod election;
 pub(crate) mod log;
 

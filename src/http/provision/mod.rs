@@ -1,6 +1,6 @@
 //! `POST /provision`, `POST /provision/acestream`.
 
-mod body;
+pub(in crate::http) mod body;
 pub(crate) mod scale;
 
 use std::time::Instant;

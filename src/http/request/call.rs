@@ -185,7 +185,7 @@ pub(crate) async fn in_time(
     answer.unwrap_or_else(|_| Problem::late().into_response())
 }
 
-fn parse(bytes: &[u8]) -> Result<Value, Problem> {
+pub(in crate::http) fn parse(bytes: &[u8]) -> Result<Value, Problem> {
     serde_json::from_slice(bytes).map_err(|error| {
         let mut checker = Checker::default();
         let loc = [json!("body"), json!(offset(bytes, error.line(), error.column()))];

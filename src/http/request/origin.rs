@@ -35,7 +35,7 @@ pub(crate) fn counted(extensions: &Extensions, headers: &HeaderMap, app: &App) -
 }
 
 /// The address behind trusted proxies: the last one on the way that none of them has.
-fn address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
+pub(in crate::http) fn address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
     let is_trusted = |address: &IpAddr| trusted.iter().any(|network| network.contains(address));
     if !is_trusted(&peer) {
         return peer;

@@ -49,14 +49,14 @@ pub(crate) struct RevertSettingsBody {
 ///
 /// # Errors
 /// 422 for other words than true and false.
-pub(super) fn dry_run(query: Option<&str>) -> Result<bool, Problem> {
+pub(in crate::http) fn dry_run(query: Option<&str>) -> Result<bool, Problem> {
     let words = [("true", true), ("false", false), ("1", true), ("0", false), ("", true)];
     Ok(Query::parse(query).one_of("dry_run", &words)?.unwrap_or(false))
 }
 
 /// The revision that a caller expects to be in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Expected {
+pub(in crate::http) enum Expected {
     /// That of the body.
     Body(u64),
     /// One of those in `If-Match`; none is good enough when all of its tags are weak, or of something else.
@@ -88,7 +88,7 @@ pub(super) type Wanted = (BTreeMap<Name, Value>, Option<Expected>);
 ///
 /// # Errors
 /// 422 with each wrong name and value.
-pub(super) fn change(body: Option<&Json>, headers: &HeaderMap) -> Result<Wanted, Problem> {
+pub(in crate::http) fn change(body: Option<&Json>, headers: &HeaderMap) -> Result<Wanted, Problem> {
     let mut checker = Checker::default();
     let fields = Place::body(body).object(&mut checker);
     let mut values = BTreeMap::new();
@@ -138,7 +138,7 @@ pub(super) fn change(body: Option<&Json>, headers: &HeaderMap) -> Result<Wanted,
 ///
 /// # Errors
 /// 422 when there is none.
-pub(super) fn revert(body: Option<&Json>, headers: &HeaderMap) -> Result<(u64, Option<Expected>), Problem> {
+pub(in crate::http) fn revert(body: Option<&Json>, headers: &HeaderMap) -> Result<(u64, Option<Expected>), Problem> {
     let mut checker = Checker::default();
     let fields = Place::body(body).object(&mut checker);
     let place = fields.at(REVISION);

@@ -1,6 +1,6 @@
 //! `GET`, `PATCH /settings`, `GET /settings/history`, `POST /settings/revert`: cluster-wide settings.
 
-mod body;
+pub(in crate::http) mod body;
 mod model;
 
 use axum::extract::{RawQuery, State};

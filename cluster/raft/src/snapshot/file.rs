@@ -15,11 +15,11 @@ use super::header::SnapshotHeader;
 use crate::types::SnapshotMeta;
 use crate::util::codec;
 
-const MAGIC: &[u8; 8] = b"ACEFSNAP";
-const FORMAT: u32 = 1;
+pub(super) const MAGIC: &[u8; 8] = b"ACEFSNAP";
+pub(super) const FORMAT: u32 = 1;
 /// Bytes of a SHA-256.
 const HASH: usize = 32;
-const COMPRESSION_LEVEL: i32 = 3;
+pub(super) const COMPRESSION_LEVEL: i32 = 3;
 /// Plain bytes that are handed to the compressor at once.
 const CHUNK: usize = 64 << 10;
 /// Longest believable header and body, far above real states.

@@ -8,6 +8,8 @@ mod header;
 pub(crate) use dir::SnapshotDir;
 pub(crate) use file::SnapshotFile;
 #[cfg(test)]
+mod fuzz_tests;
+#[cfg(test)]
 pub(crate) use {hashed::hex, header::SnapshotHeader};
 
 /// What openraft sends and installs: a file with what it covers.

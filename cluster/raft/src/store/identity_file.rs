@@ -178,7 +178,7 @@ impl Stored {
     }
 }
 
-fn parse(path: &Path, bytes: &[u8]) -> Result<Identity, StartError> {
+pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<Identity, StartError> {
     let damaged = |why: String| {
         StartError::Internal(format!(
             "{} is damaged: {why}. Restore it, or empty the directory and let the node join again as a new node",

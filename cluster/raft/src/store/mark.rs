@@ -57,7 +57,7 @@ impl Mark {
         }
     }
 
-    fn encode(&self) -> io::Result<Vec<u8>> {
+    pub(super) fn encode(&self) -> io::Result<Vec<u8>> {
         let Position { vote, last, purged, committed, outbox } = &self.position;
         let record = Record {
             store: self.store.clone(),
@@ -73,7 +73,7 @@ impl Mark {
         Ok(format!("{body}{sum}\n").into_bytes())
     }
 
-    fn decode(bytes: &[u8]) -> io::Result<Self> {
+    pub(super) fn decode(bytes: &[u8]) -> io::Result<Self> {
         let invalid = |why: String| io::Error::new(io::ErrorKind::InvalidData, why);
         let text = str::from_utf8(bytes).map_err(|_| invalid("it is no text".into()))?;
         let (first, rest) = text.split_once('\n').ok_or_else(|| invalid("it is cut short".into()))?;

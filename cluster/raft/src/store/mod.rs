@@ -49,6 +49,8 @@ pub(crate) use usable::{Act, unusable};
 #[cfg(test)]
 mod crash_tests;
 #[cfg(test)]
+mod fuzz_tests;
+#[cfg(test)]
 mod golden_tests;
 
 /// Subdirectory of the RocksDB files.

@@ -1,6 +1,7 @@
 //! Small values for unit tests.
 
 mod age_tests;
+pub(crate) mod edited;
 pub(crate) mod lab;
 mod log_tests;
 mod power_cut_tests;

@@ -8,6 +8,8 @@ mod keys;
 pub(crate) mod node_key;
 pub(crate) mod secret;
 #[cfg(test)]
+mod fuzz_tests;
+#[cfg(test)]
 mod tests;
 
 use std::error::Error;

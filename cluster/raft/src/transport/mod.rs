@@ -24,6 +24,8 @@ mod write_streams;
 #[cfg(test)]
 mod away_tests;
 #[cfg(test)]
+mod fuzz_tests;
+#[cfg(test)]
 mod golden_tests;
 #[cfg(test)]
 mod stream_tests;
