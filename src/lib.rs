@@ -20,6 +20,9 @@ pub mod agent;
 pub mod backups;
 pub mod config;
 pub mod counted;
+#[cfg(test)]
+#[path = "../cluster/raft/src/testing/edited.rs"]
+mod edited;
 pub mod fleet;
 pub mod http;
 pub mod node;
@@ -27,7 +30,4 @@ pub mod op_id;
 pub mod peers;
 pub mod relay;
 mod sockets;
-#[cfg(test)]
-#[path = "../cluster/raft/src/testing/edited.rs"]
-mod edited;
 pub mod whole_file;

@@ -11,8 +11,27 @@ const DOTENV: &[u8] = b"# engines\nexport MIN_REPLICAS=2\nAPI_KEY='some long key
     ACEFLEET_NODE_NAME=\"a\"\nACEFLEET_DATA_DIR=/d\nPORT_RANGE_HOST=19000-19999\nENGINE_CONF=\"--a\n--b\"\nACEFLEET_CLUSTER_SECRET=0123456789abcdef0123456789abcdef0123\n";
 const TOML: &[u8] = b"min_replicas = 2\nACEFLEET_PEERS = [\"a=http://10.0.0.1:8001\"]\napi_key = 'k'\nstartup_timeout_s = 1_0.5\nauto_delete = true\nd = 2026-01-01\n[x]\ny = '''\na'''\n";
 const WORDS: &[&[u8]] = &[
-    b"\n", b"=", b"'", b"\"", b"${HOME}", b"$", b"\\", b"#", b"\r\n", b"\0", b"ACEFLEET_", b"MAX_REPLICAS=", b"-1", b"99999999999999999999",
-    b"nan", b"1e400", b"[[x]]", b"\"\"\"", "é".as_bytes(), b"0.0.0.0/0", b"*",
+    b"\n",
+    b"=",
+    b"'",
+    b"\"",
+    b"${HOME}",
+    b"$",
+    b"\\",
+    b"#",
+    b"\r\n",
+    b"\0",
+    b"ACEFLEET_",
+    b"MAX_REPLICAS=",
+    b"-1",
+    b"99999999999999999999",
+    b"nan",
+    b"1e400",
+    b"[[x]]",
+    b"\"\"\"",
+    "é".as_bytes(),
+    b"0.0.0.0/0",
+    b"*",
 ];
 
 /// What both readers make of a text, and what all settings make of that.
@@ -40,7 +59,10 @@ fn fuzz_files_of_settings() {
             all.map(|finding| finding.line).collect::<Vec<_>>()
         };
         let found = lines(read(&text));
-        assert!(found.iter().all(|line| !line.is_empty() && line.len() < 2 * text.len() + 2_000), "{found:#?}");
+        assert!(
+            found.iter().all(|line| !line.is_empty() && line.len() < 2 * text.len() + 2_000),
+            "{found:#?}"
+        );
         assert_eq!(lines(read(&text)), found, "the same file says the same");
     });
 }

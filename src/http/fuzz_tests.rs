@@ -24,8 +24,26 @@ const BODIES: &[&[u8]] = &[
     br#"{"deadline_seconds":3600}"#,
 ];
 const OF_JSON: &[&[u8]] = &[
-    b"null", b"-1", b"1e999", b"18446744073709551616", b"0.5", b"\"\"", b"{", b"[", b"]", b"}", b",", b":", b"\"a\":", b"\\u0000",
-    b"\\ud800", b"true", b"[[[[[[[[[[[[[[[[", b"{\"a\":{\"a\":", "\u{202e}".as_bytes(), b"\"labels\":",
+    b"null",
+    b"-1",
+    b"1e999",
+    b"18446744073709551616",
+    b"0.5",
+    b"\"\"",
+    b"{",
+    b"[",
+    b"]",
+    b"}",
+    b",",
+    b":",
+    b"\"a\":",
+    b"\\u0000",
+    b"\\ud800",
+    b"true",
+    b"[[[[[[[[[[[[[[[[",
+    b"{\"a\":{\"a\":",
+    "\u{202e}".as_bytes(),
+    b"\"labels\":",
 ];
 
 /// A problem is one of the caller, and says what is wrong.
@@ -82,7 +100,8 @@ fn fuzz_queries_of_callers() {
         b"category=audit&type=key_made&limit=10&before=7",
         b"dry_run=true&force=false&redact=1&x=%41%zz&x=%ff&id=a%7Cb",
     ];
-    let words: [&[u8]; 8] = [b"&", b"=", b"%", b"%00", b"18446744073709551616", b"-", b"T", b"tail=99999999999999"];
+    let words: [&[u8]; 8] =
+        [b"&", b"=", b"%", b"%00", b"18446744073709551616", b"-", b"T", b"tail=99999999999999"];
     bolero::check!().for_each(|plan: &[u8]| {
         let bytes = edited(queries, &words, plan);
         let Ok(text) = str::from_utf8(&bytes) else { return };
@@ -124,8 +143,10 @@ fn fuzz_paths_and_headers_of_callers() {
         }
         let Ok(value) = HeaderValue::from_bytes(&bytes) else { return };
         let forwarded = HeaderName::from_static("x-forwarded-for");
-        let headers: HeaderMap =
-            [IF_MATCH, ORIGIN, HOST, FORWARDED, forwarded].map(|name| (name, value.clone())).into_iter().collect();
+        let headers: HeaderMap = [IF_MATCH, ORIGIN, HOST, FORWARDED, forwarded]
+            .map(|name| (name, value.clone()))
+            .into_iter()
+            .collect();
         told(settings::body::change(Some(&serde_json::json!({"MAX_REPLICAS": 3})), &headers));
         for peer in ["10.0.0.1", "192.0.2.1"] {
             let peer = peer.parse().unwrap();

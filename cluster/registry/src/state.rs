@@ -59,37 +59,50 @@ pub struct Tables {
     pub access: Option<Access>,
     /// Further keys.
     #[serde(skip_serializing_if = "OrdMap::is_empty")]
+    #[serde(deserialize_with = "crate::records::cautious::map")]
     pub keys: OrdMap<KeyName, NamedKey>,
     /// By what further nodes join, by public key.
     #[serde(skip_serializing_if = "OrdMap::is_empty")]
+    #[serde(deserialize_with = "crate::records::cautious::map")]
     pub join_tokens: OrdMap<PublicKey, JoinToken>,
     /// The newest leader that said so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub leader: Option<Leader>,
     /// Members.
+    #[serde(deserialize_with = "crate::records::cautious::map")]
     pub nodes: OrdMap<NodeId, Arc<Node>>,
     /// Engines, live ones and for a while those that ended.
+    #[serde(deserialize_with = "crate::records::cautious::map")]
     pub engines: OrdMap<EngineId, Arc<Engine>>,
     /// When streams last used these engines; none for engines that no stream has used.
+    #[serde(deserialize_with = "crate::records::cautious::map")]
     pub usage: OrdMap<EngineId, Usage>,
     /// Streams, started ones and for a while those that ended.
+    #[serde(deserialize_with = "crate::records::cautious::map")]
     pub streams: OrdMap<Arc<str>, Arc<Stream>>,
     /// Streams that ended before they were known to have started, with the moment of the end.
+    #[serde(deserialize_with = "crate::records::cautious::map")]
     pub tombstones: OrdMap<String, Elapsed>,
     /// Host ports found taken by others, with the moment until which they are avoided.
+    #[serde(deserialize_with = "crate::records::cautious::map")]
     pub foreign_ports: OrdMap<(NodeId, u16), Elapsed>,
     /// Container names found taken by others, by host and prefix.
     #[serde(skip_serializing_if = "OrdMap::is_empty")]
+    #[serde(deserialize_with = "crate::records::cautious::map")]
     pub foreign_names: OrdMap<(NodeId, String), ForeignNames>,
     /// What hosts lack by name.
     #[serde(skip_serializing_if = "OrdMap::is_empty")]
+    #[serde(deserialize_with = "crate::records::cautious::map")]
     pub lacks: OrdMap<(NodeId, Lack), Lacking>,
     /// VPN containers of members, by name.
     #[serde(skip_serializing_if = "OrdMap::is_empty")]
+    #[serde(deserialize_with = "crate::records::cautious::map")]
     pub vpns: OrdMap<(NodeId, String), Arc<Vpn>>,
     /// Results of recent writes.
+    #[serde(deserialize_with = "crate::records::cautious::map")]
     pub ops: OrdMap<OpId, Arc<OpRecord>>,
     /// The same in order of arrival, for eviction.
+    #[serde(deserialize_with = "crate::records::cautious::vector")]
     pub op_order: Vector<OpId>,
     /// General breaker.
     pub general: Breaker,
@@ -97,6 +110,7 @@ pub struct Tables {
     pub replacement: Breaker,
     /// The same over what a caller chose, over hosts, and over VPN containers, while they have failures.
     #[serde(skip_serializing_if = "OrdMap::is_empty")]
+    #[serde(deserialize_with = "crate::records::cautious::map")]
     pub failing: OrdMap<Group, Breaker>,
     /// What happened.
     pub events: EventLog,
@@ -106,6 +120,7 @@ pub struct Tables {
     pub last_stream: u64,
     /// Ids that this cluster had before it was recovered from one survivor, the oldest first.
     #[serde(skip_serializing_if = "Vector::is_empty")]
+    #[serde(deserialize_with = "crate::records::cautious::vector")]
     pub former_clusters: Vector<String>,
     /// Last host port leased.
     pub last_host_port: u16,
@@ -123,6 +138,7 @@ pub struct ForeignNames {
     /// The moment until which they are avoided.
     pub until_ms: Elapsed,
     /// The names.
+    #[serde(deserialize_with = "crate::records::cautious::set")]
     pub names: OrdSet<String>,
 }
 

@@ -140,7 +140,9 @@ impl Differences {
             text.push('\n');
         }
         if !self.keys.only_in_backup.is_empty() {
-            text.push_str("  keys that are only in the backup let callers in again: revoke them afterwards\n");
+            text.push_str(
+                "  keys that are only in the backup let callers in again: revoke them afterwards\n",
+            );
         }
         text
     }

@@ -135,7 +135,8 @@ impl Summary {
         line("settings", format!("revision {}", self.settings_revision));
         line("API key", if self.has_key { "its hash" } else { "none" }.to_owned());
         for key in &self.named_keys {
-            let ends = key.ends_ms.and_then(|ends| Timestamp::from_millisecond(i64::try_from(ends.0).ok()?).ok());
+            let ends =
+                key.ends_ms.and_then(|ends| Timestamp::from_millisecond(i64::try_from(ends.0).ok()?).ok());
             let ends = ends.map(|ends| format!(", ends {ends:.0}")).unwrap_or_default();
             line(&format!("key {}", key.name), format!("{}, its hash{ends}", key.role.as_str()));
         }

@@ -138,7 +138,10 @@ pub(in crate::http) fn change(body: Option<&Json>, headers: &HeaderMap) -> Resul
 ///
 /// # Errors
 /// 422 when there is none.
-pub(in crate::http) fn revert(body: Option<&Json>, headers: &HeaderMap) -> Result<(u64, Option<Expected>), Problem> {
+pub(in crate::http) fn revert(
+    body: Option<&Json>,
+    headers: &HeaderMap,
+) -> Result<(u64, Option<Expected>), Problem> {
     let mut checker = Checker::default();
     let fields = Place::body(body).object(&mut checker);
     let place = fields.at(REVISION);

@@ -56,8 +56,13 @@ fn fuzz_states_in_snapshots() {
         let (header, body) = whole(sample);
         assert!(read(&sealed(&header, &body)).is_ok(), "a state that nobody has edited");
     }
-    let words: [&[u8]; 5] =
-        [b"\xc0", b"\xdd\xff\xff\xff\xff", b"\xdf\xff\xff\xff\xff", b"\xcf\xff\xff\xff\xff\xff\xff\xff\xff", b"\xa2id"];
+    let words: [&[u8]; 5] = [
+        b"\xc0",
+        b"\xdd\xff\xff\xff\xff",
+        b"\xdf\xff\xff\xff\xff",
+        b"\xcf\xff\xff\xff\xff\xff\xff\xff\xff",
+        b"\xa2id",
+    ];
     bolero::check!().for_each(|plan: &[u8]| {
         let (header, body) = whole(&edited(&samples, &words, plan));
         if let Ok((_, state)) = read(&sealed(&header, &body)) {

@@ -14,7 +14,8 @@ pub(crate) fn edited(samples: &[&[u8]], words: &[&[u8]], plan: &[u8]) -> Vec<u8>
     let mut bytes = sample.to_vec();
     for edit in rest.chunks_exact(EDIT) {
         let [what, high, low, a, b] = *edit else { break };
-        let at = usize::from(u16::from_be_bytes([high, low])) * (bytes.len() + 1) / (usize::from(u16::MAX) + 1);
+        let at =
+            usize::from(u16::from_be_bytes([high, low])) * (bytes.len() + 1) / (usize::from(u16::MAX) + 1);
         let until = (at + usize::from(b) + 1).min(bytes.len());
         match what % 8 {
             0 => bytes.get_mut(at).into_iter().for_each(|byte| *byte ^= 1 << (a % 8)),
@@ -46,7 +47,11 @@ pub(crate) fn edited(samples: &[&[u8]], words: &[&[u8]], plan: &[u8]) -> Vec<u8>
 pub(crate) fn golden(lines: &str) -> Vec<Vec<u8>> {
     let digits = |line: &str| line.split_once(' ').map(|(_, digits)| digits.trim().to_owned());
     let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
-    lines.lines().filter_map(digits).map(|digits| digits.as_bytes().chunks(2).filter_map(byte).collect()).collect()
+    lines
+        .lines()
+        .filter_map(digits)
+        .map(|digits| digits.as_bytes().chunks(2).filter_map(byte).collect())
+        .collect()
 }
 
 #[test]

@@ -47,7 +47,13 @@ fn fuzz_certificates_of_callers() {
     assert_eq!((shown[0], shown[2], shown[3]), (Some(Shown::Secret), Some(token), None));
 
     let samples: Vec<&[u8]> = samples.iter().map(|sample| sample.as_ref()).collect();
-    let words: [&[u8]; 5] = [b"\x30\x84\xff\xff\xff\xff", b"\x06\x03\x2b\x65\x70", b"\x03\x21\x00", b"\x05\x00", b"\xa3\x02\x30\x00"];
+    let words: [&[u8]; 5] = [
+        b"\x30\x84\xff\xff\xff\xff",
+        b"\x06\x03\x2b\x65\x70",
+        b"\x03\x21\x00",
+        b"\x05\x00",
+        b"\xa3\x02\x30\x00",
+    ];
     let keys = AssertUnwindSafe(keys);
     bolero::check!().for_each(|plan: &[u8]| {
         let certificate = CertificateDer::from(edited(&samples, &words, plan));
@@ -63,13 +69,20 @@ fn fuzz_certificates_of_callers() {
 fn fuzz_tokens_and_secrets_that_people_paste() {
     let token = JoinToken::new([7; super::join_token::NAME_BYTES]).unwrap().exposed();
     bolero::check!().for_each(|plan: &[u8]| {
-        let bytes = edited(&[token.as_bytes(), SECRET.as_bytes()], &[b"acefleet-join-", b" ", b"\n", "é".as_bytes()], plan);
+        let bytes = edited(
+            &[token.as_bytes(), SECRET.as_bytes()],
+            &[b"acefleet-join-", b" ", b"\n", "é".as_bytes()],
+            plan,
+        );
         let Ok(text) = String::from_utf8(bytes) else { return };
         if let Ok(read) = JoinToken::parse(&text) {
             assert_eq!(*JoinToken::parse(&read.exposed()).unwrap().exposed(), *read.exposed());
         }
         if let Err(why) = ClusterSecret::parse(&text) {
-            assert!(text.len() < 12 || !why.to_string().contains(&text), "the message has what may be a secret");
+            assert!(
+                text.len() < 12 || !why.to_string().contains(&text),
+                "the message has what may be a secret"
+            );
         }
     });
 }

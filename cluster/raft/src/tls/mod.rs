@@ -2,13 +2,13 @@
 //! of their own, by a certificate that the secret has signed. What they say is encrypted.
 
 pub(crate) mod enroll;
+#[cfg(test)]
+mod fuzz_tests;
 pub mod join_token;
 pub(crate) mod kept;
 mod keys;
 pub(crate) mod node_key;
 pub(crate) mod secret;
-#[cfg(test)]
-mod fuzz_tests;
 #[cfg(test)]
 mod tests;
 

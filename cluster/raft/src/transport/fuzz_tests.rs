@@ -3,9 +3,7 @@
 use std::fmt::Debug;
 
 use acefleet_registry::Proposal;
-use openraft::raft::{
-    AppendEntriesResponse, TransferLeaderRequest, VoteRequest, VoteResponse,
-};
+use openraft::raft::{AppendEntriesResponse, TransferLeaderRequest, VoteRequest, VoteResponse};
 use prost::Message;
 use serde::Serialize;
 use serde::de::DeserializeOwned;

@@ -6,6 +6,10 @@ use std::io;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+/// How deep values may be nested. Those of this program are half as deep; each level costs the decoder stack, and whoever runs out of stack
+/// ends the process.
+const DEPTH_MAX: usize = 64;
+
 pub(crate) fn encode<T: Serialize>(value: &T) -> io::Result<Vec<u8>> {
     rmp_serde::to_vec_named(value).map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e))
 }
@@ -23,7 +27,10 @@ pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> io::Result<T> {
 /// Decodes piece by piece, and refuses bytes that remain. Reads a few bytes at once: use a buffer.
 pub(crate) fn decode_from<T: DeserializeOwned>(mut from: impl io::Read) -> io::Result<T> {
     let invalid = |e: String| io::Error::new(io::ErrorKind::InvalidData, e);
-    let value = rmp_serde::from_read(&mut from).map_err(|e| invalid(e.to_string()))?;
+    let mut decoder = rmp_serde::Deserializer::new(&mut from);
+    decoder.set_max_depth(DEPTH_MAX);
+    let value = T::deserialize(&mut decoder).map_err(|e| invalid(e.to_string()))?;
+    drop(decoder);
     match io::copy(&mut from, &mut io::sink())? {
         0 => Ok(value),
         left => Err(invalid(format!("{left} bytes follow the value"))),
@@ -53,6 +60,15 @@ pub(crate) fn decode_tagged<T: DeserializeOwned>(tag: u8, bytes: &[u8]) -> io::R
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_nested_too_deep_is_refused() {
+        let nested = |depth: usize| [vec![0x91; depth], vec![0xc0]].concat();
+        assert!(decode::<serde::de::IgnoredAny>(&nested(DEPTH_MAX - 1)).is_ok());
+        let refused = decode::<serde::de::IgnoredAny>(&nested(DEPTH_MAX)).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::InvalidData, "{refused}");
+        assert!(decode::<serde::de::IgnoredAny>(&nested(1 << 20)).is_err());
+    }
 
     #[test]
     fn round_trip_and_strictness() {

@@ -26,6 +26,7 @@ pub struct Span {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Calendar {
+    #[serde(deserialize_with = "crate::records::cautious::vector")]
     spans: Vector<Span>,
 }
 

@@ -130,6 +130,7 @@ pub struct EventLog {
 #[serde(rename = "EventLog")]
 struct Stored {
     next_id: u64,
+    #[serde(deserialize_with = "crate::records::cautious::vector")]
     ring: Vector<Arc<Event>>,
 }
 

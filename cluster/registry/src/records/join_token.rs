@@ -107,5 +107,6 @@ pub struct JoinToken {
     pub uses: u32,
     /// Names of those that have, by the keys that they proved. Each may come again with its key: its answer may have been lost.
     #[serde(default, skip_serializing_if = "OrdMap::is_empty")]
+    #[serde(deserialize_with = "crate::records::cautious::map")]
     pub used: OrdMap<PublicKey, String>,
 }

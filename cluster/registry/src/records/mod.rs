@@ -17,6 +17,7 @@ pub mod breaker;
 pub mod calendar;
 pub mod category;
 pub mod cause;
+pub(crate) mod cautious;
 pub mod end_reason;
 pub mod engine;
 pub mod event;

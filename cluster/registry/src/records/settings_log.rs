@@ -39,6 +39,7 @@ pub struct SettingsChange {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SettingsLog {
     revision: u64,
+    #[serde(deserialize_with = "crate::records::cautious::vector")]
     changes: Vector<Arc<SettingsChange>>,
 }
 
