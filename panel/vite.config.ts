@@ -12,7 +12,12 @@ export default defineConfig({
     target: 'es2022',
     // It takes seconds longer than esbuild, and the page is 7 kB smaller as it is sent.
     minify: 'terser',
-    terserOptions: { ecma: 2020, module: true, compress: { passes: 3 } },
+    terserOptions: {
+      ecma: 2020,
+      module: true,
+      // Nothing asks a function for the number of its arguments.
+      compress: { passes: 3, inline: 1, keep_fargs: false },
+    },
     assetsInlineLimit: 0,
     cssCodeSplit: false,
     modulePreload: false,

@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use acefleet_registry::Policy;
 use acefleet_registry::settings::Name;
+use acefleet_registry::{Policy, Role};
 use tracing_subscriber::EnvFilter;
 
 use acefleet_raft::Plain;
@@ -14,7 +14,7 @@ use super::reader::Reader;
 use super::report::{Findings, Shown};
 use super::sources::Sources;
 use super::table::SETTINGS;
-use super::values::{BackupPlan, Config, LogFormat, Reads, Secret, Variant};
+use super::values::{BackupPlan, Config, LogFormat, ProxyUsers, Reads, Secret, Variant};
 use super::{capability, check, docker, vpn};
 
 /// The configuration unless a value without a default is missing, all settings for `config show`, and the findings.
@@ -68,6 +68,7 @@ fn read(r: &mut Reader) -> Option<Config> {
         open: r.flag("ACEFLEET_OPEN"),
         reads: if r.word("ACEFLEET_READS") == 1 { Reads::Key } else { Reads::Open },
         allowed_hosts: r.optional_text("ACEFLEET_ALLOWED_HOSTS", parse::hosts).unwrap_or_default(),
+        users: users(r),
         docker_host: docker_host.clone(),
         docker_certs: docker_certs(r, docker_host.as_deref()),
         docker_network: r.optional_text("DOCKER_NETWORK", docker::network),
@@ -245,6 +246,23 @@ fn backups(r: &mut Reader) -> Option<BackupPlan> {
         }
     }
     to.map(|to| BackupPlan { to, every, keep, keep_for })
+}
+
+fn users(r: &mut Reader) -> Option<ProxyUsers> {
+    const HEADER: &str = "ACEFLEET_AUTH_HEADER";
+    const ROLE: &str = "ACEFLEET_AUTH_ROLE";
+    let header = r.optional_text(HEADER, parse::user_header);
+    // In the order of [`super::settings::USER_ROLES`].
+    let role = match r.word(ROLE) {
+        1 => Role::Operator,
+        2 => Role::Admin,
+        _ => Role::Viewer,
+    };
+    if header.is_none() && r.is_set(ROLE) && r.sound(&[HEADER, ROLE]) {
+        let line = format!("{} has no effect without {HEADER}", r.quote(ROLE));
+        r.findings.warning(ROLE, line);
+    }
+    header.map(|header| ProxyUsers { header, role })
 }
 
 fn policy(r: &mut Reader) -> Policy {

@@ -22,6 +22,7 @@ pub fn check(config: &Config, r: &mut Reader) {
     cluster_port(config, r);
     families(config, r);
     super::vpn::check(config, r);
+    users(config, r);
     remarks(config, r);
 }
 
@@ -270,6 +271,37 @@ fn families(config: &Config, r: &mut Reader) {
 pub fn other_family(bind: IpAddr, address: IpAddr) -> Option<IpAddr> {
     let takes = bind.is_ipv4() == address.is_ipv4() || (bind.is_ipv6() && bind.is_unspecified());
     (!takes).then(|| IpAddr::from(Ipv6Addr::UNSPECIFIED))
+}
+
+/// Who says which user calls, and who else could.
+fn users(config: &Config, r: &mut Reader) {
+    const NAME: &str = "ACEFLEET_AUTH_HEADER";
+    const PROXIES: &str = "ACEFLEET_TRUSTED_PROXIES";
+    if config.users.is_none() || !r.sound(&[NAME, PROXIES]) {
+        return;
+    }
+    if config.trusted_proxies.is_empty() {
+        let line = format!(
+            "{} is believed of {PROXIES} alone, and there are none: name the address of the proxy that signs users in, as in \
+             {PROXIES}=172.18.0.5",
+            r.quote(NAME)
+        );
+        r.problem(NAME, line);
+        return;
+    }
+    let wide = config.trusted_proxies.iter().find(|network| network.prefix_len() != network.max_prefix_len());
+    if let Some(network) = wide {
+        let line = format!(
+            "{}: every program with an address in {network} ({PROXIES}), engines among them, may say which user calls. Name the address of the \
+             proxy alone",
+            r.quote(NAME)
+        );
+        r.findings.warning(NAME, line);
+    }
+    if config.open && r.sound(&["ACEFLEET_OPEN"]) {
+        let line = format!("{} has no effect beside {}", r.quote(NAME), r.quote("ACEFLEET_OPEN"));
+        r.findings.warning(NAME, line);
+    }
 }
 
 /// Why the secret of the nodes is no API key.

@@ -2,12 +2,17 @@
 //! accepted.
 
 use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
 use std::time::Duration;
 
 use acefleet_raft::{ClusterSecret, JoinToken};
 use acefleet_registry::address::{bare, join};
 use acefleet_registry::policy::PortRange;
 use acefleet_registry::rules::settings::label_fault;
+use axum::http::header::{
+    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, HeaderName, ORIGIN,
+    PROXY_AUTHORIZATION, REFERER, UPGRADE,
+};
 use ipnet::IpNet;
 
 use super::values::BackupPlace;
@@ -255,6 +260,26 @@ pub fn hosts(text: &str) -> Result<Vec<String>, Reason> {
         hosts.push(name);
     }
     Ok(hosts)
+}
+
+/// The name of a header in which a proxy names a user.
+pub fn user_header(text: &str) -> Result<HeaderName, Reason> {
+    let name = HeaderName::from_str(text).map_err(|_| "there are other characters in it")?;
+    let taken = [
+        AUTHORIZATION,
+        PROXY_AUTHORIZATION,
+        COOKIE,
+        HOST,
+        ORIGIN,
+        REFERER,
+        CONTENT_TYPE,
+        CONTENT_LENGTH,
+        CONNECTION,
+        UPGRADE,
+    ];
+    let is_taken = taken.contains(&name)
+        || ["x-api-key", "x-forwarded-for", "x-requested-with", "last-event-id"].contains(&name.as_str());
+    if is_taken { Err(format!("{name} means something else")) } else { Ok(name) }
 }
 
 /// A node name.

@@ -56,6 +56,8 @@ pub enum Kind {
     Host,
     /// Host names.
     Hosts,
+    /// The name of a header of HTTP.
+    Header,
     /// The first members of a cluster.
     Peers,
     /// Addresses of members of a running cluster.
@@ -133,6 +135,7 @@ impl Kind {
             Self::Listener => "ADDRESS:PORT with an IP address, such as 0.0.0.0:8001 or [::]:8001".into(),
             Self::Host => "a host name or an IP address, without scheme and port".into(),
             Self::Hosts => "host names without ports, separated by commas".into(),
+            Self::Header => "the name of a header that a proxy sets, such as Remote-User, and that means nothing else".into(),
             Self::Peers => "NAME=HOST:PORT, separated by commas, this node included".into(),
             Self::Members => "HOST:PORT of cluster listeners, separated by commas".into(),
             Self::Name => "1 to 63 of the characters A-Z a-z 0-9 . _ -".into(),

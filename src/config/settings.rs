@@ -10,6 +10,8 @@ pub const VARIANTS: &[&str] = &["krinkuto11-amd64", "jopsis-amd64", "jopsis-arm3
 pub const VPN_MODES: &[&str] = &["single", "redundant"];
 /// Words of `ACEFLEET_READS`.
 pub const READS: &[&str] = &["open", "key"];
+/// Words of `ACEFLEET_AUTH_ROLE`.
+pub const USER_ROLES: &[&str] = &["viewer", "operator", "admin"];
 /// Words of `ACEFLEET_LOG_FORMAT`.
 pub const LOG_FORMATS: &[&str] = &["text", "json"];
 
@@ -130,6 +132,15 @@ pub const SETTINGS: &[Setting] = &[
          Of other addresses, those that have had no request for longest are closed when there are more than 1,024. They are believed about the \
          addresses of callers, which events name (X-Forwarded-For).",
     ).default_words("none"),
+
+    Setting::new(
+        "ACEFLEET_AUTH_HEADER", Section::Api, Kind::Header, "", "Remote-User",
+        "Header in which `ACEFLEET_TRUSTED_PROXIES`, and nobody else, name the user whom they have signed in. Such users need no key.",
+    ).default_words("none: proxies sign nobody in"),
+    Setting::new(
+        "ACEFLEET_AUTH_ROLE", Section::Api, Kind::OneOf(USER_ROLES), "viewer", "operator",
+        "What users may do whom a proxy has signed in.",
+    ),
 
     Setting::new(
         "ACEFLEET_RATE_FACTOR", Section::Api, Kind::Count { min: 0, max: 1_000 }, "1", "10",

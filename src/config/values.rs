@@ -5,9 +5,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use acefleet_registry::Policy;
 use acefleet_registry::settings::{Name, Value};
 use acefleet_registry::vpn::VpnInfo;
+use acefleet_registry::{Policy, Role};
+use axum::http::HeaderName;
 use ipnet::IpNet;
 
 use super::capability::Capability;
@@ -53,6 +54,15 @@ impl std::fmt::Debug for Secret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Secret(…)")
     }
+}
+
+/// Users whom trusted proxies have signed in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProxyUsers {
+    /// `ACEFLEET_AUTH_HEADER`: where a proxy names them.
+    pub header: HeaderName,
+    /// `ACEFLEET_AUTH_ROLE`: what they may do.
+    pub role: Role,
 }
 
 /// All settings, checked.
@@ -106,6 +116,8 @@ pub struct Config {
     pub allowed_hosts: Vec<String>,
     /// `ACEFLEET_TRUSTED_PROXIES`: whose connections may be idle in any number.
     pub trusted_proxies: Vec<IpNet>,
+    /// `ACEFLEET_AUTH_HEADER`: users whom trusted proxies have signed in; none: nobody is believed about users.
+    pub users: Option<ProxyUsers>,
     /// `DOCKER_HOST`: `unix://…`, `tcp://…`, `http://…` or `https://…`; none is the local default.
     pub docker_host: Option<String>,
     /// `DOCKER_CERT_PATH`, where the connection is encrypted (`https://`, or `DOCKER_TLS_VERIFY` with `tcp://`).

@@ -64,6 +64,7 @@ impl Blocked {
             | Code::PortTaken
             | Code::NotStored
             | Code::Internal
+            | Code::SessionOver
             | Code::GeneralError => (None, false),
         };
         Self { code, message, eta_s: usual_s, can_retry, should_wait: usual_s.is_some() }

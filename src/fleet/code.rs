@@ -19,6 +19,8 @@ pub enum Code {
     Busy,
     /// The caller comes too often.
     RateLimited,
+    /// What the caller showed is a session that is over: it signs in again.
+    SessionOver,
     /// It may or may not have been done.
     UnknownOutcome,
     /// Not all members know this kind of write, or writes come faster than they can be stored.

@@ -29,7 +29,7 @@ use crate::http::connections::stall::Wanted;
 use crate::http::observe::{self, Endpoint, Seen};
 use crate::http::request::call::Arrival;
 use crate::http::request::refusals::Reason;
-use crate::http::request::{doubled, origin, path, visitors};
+use crate::http::request::{doubled, forwarded, origin, path, visitors};
 use crate::http::{roles, routes};
 
 /// A rendered answer, or the body of a handler.
@@ -66,9 +66,9 @@ impl Api {
     }
 
     /// Answers a request.
-    pub(crate) async fn answer(&self, request: hyper::Request<Wanted>) -> Response<AnswerBody> {
+    pub(crate) async fn answer(&self, mut request: hyper::Request<Wanted>) -> Response<AnswerBody> {
         let seen = Seen::now(&request);
-        let clear = doubled::host(request.headers());
+        let clear = doubled::host(request.headers()).and_then(|()| self.clear_user(&mut request));
         if let Some(problem) = clear.err().or_else(|| self.foreign_page(&request)) {
             return self.turn_away(&seen, request.uri().path(), problem).map(Either::Right);
         }
@@ -98,6 +98,21 @@ impl Api {
         let from = origin::address_of(request.extensions(), request.headers(), app);
         app.refusals().note(Reason::ForeignPage, from, "", None);
         Some(problem)
+    }
+
+    /// Leaves the name of a user where a proxy is to be believed about it; behind this, all do.
+    fn clear_user<B>(&self, request: &mut hyper::Request<B>) -> Result<(), Problem> {
+        let app = &self.parts.app;
+        let config = app.fleet().config();
+        if config.users.is_none() {
+            return Ok(());
+        }
+        let (method, uri, extensions) =
+            (request.method().clone(), request.uri().clone(), request.extensions().clone());
+        forwarded::clear(config, &method, &uri, &extensions, request.headers_mut()).inspect_err(|_| {
+            let from = origin::address_of(&extensions, request.headers(), app);
+            app.refusals().note(Reason::ForeignPage, from, "", None);
+        })
     }
 
     fn turn_away(&self, seen: &Seen, path: &str, problem: Problem) -> Response<Body> {

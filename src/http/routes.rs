@@ -13,7 +13,8 @@ use crate::http::app::App;
 use crate::http::docs::openapi;
 use crate::http::request::{auth, call};
 use crate::http::{
-    cluster, docs, engines, events, feed, keys, observe, panel, provision, settings, status, streams, vpn,
+    cluster, docs, engines, events, feed, keys, observe, panel, provision, session, settings, status,
+    streams, vpn,
 };
 
 static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| openapi_json().into());
@@ -85,6 +86,7 @@ fn prompt() -> OpenApiRouter<App> {
         .routes(routes!(cluster::tokens::revoke))
         .routes(routes!(keys::list, keys::create))
         .routes(routes!(keys::revoke))
+        .routes(routes!(session::sign_in))
         .routes(routes!(cluster::nodes::cordon))
         .routes(routes!(cluster::nodes::uncordon))
         .routes(routes!(cluster::nodes::drain))

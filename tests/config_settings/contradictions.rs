@@ -181,6 +181,23 @@ fn weak_keys_and_settings_without_effect_are_warned_of() {
 }
 
 #[test]
+fn users_of_proxies_need_a_proxy_that_nobody_else_can_be() {
+    let header = ("ACEFLEET_AUTH_HEADER", "Remote-User");
+    let errors = refused(&[header]);
+    assert!(errors.contains("ACEFLEET_TRUSTED_PROXIES=172.18.0.5"), "{errors}");
+    let warned = |proxies| warnings(&[header, ("ACEFLEET_TRUSTED_PROXIES", proxies)], "ACEFLEET_AUTH_HEADER");
+    assert_eq!(warned("10.0.0.5,fd00::5"), Vec::<String>::new());
+    assert_eq!(warned("10.0.0.5,172.18.0.0/16").len(), 1);
+    assert_eq!(warnings(&[("ACEFLEET_AUTH_ROLE", "admin")], "ACEFLEET_AUTH_ROLE").len(), 1);
+    for taken in ["Authorization", "x-api-key", "Host", "Remote User", "X-Forwarded-For"] {
+        let all = [("ACEFLEET_AUTH_HEADER", taken), ("ACEFLEET_TRUSTED_PROXIES", "10.0.0.5")];
+        assert!(refused(&all).contains("ACEFLEET_AUTH_HEADER"), "{taken}");
+    }
+    let open = [header, ("ACEFLEET_TRUSTED_PROXIES", "10.0.0.5"), ("ACEFLEET_OPEN", "true")];
+    assert_eq!(warnings(&open, "ACEFLEET_AUTH_HEADER").len(), 1);
+}
+
+#[test]
 fn all_problems_are_found_at_once_and_none_is_a_consequence_of_another() {
     let errors = load(&[
         ("MAX_REPLICAS", "many"),

@@ -161,6 +161,10 @@ fn beside(name: &str) -> &'static [(&'static str, &'static str)] {
         "ACEFLEET_BACKUP_EVERY" | "ACEFLEET_BACKUP_KEEP" | "ACEFLEET_BACKUP_KEEP_FOR" => {
             &[("ACEFLEET_BACKUP_TO", "/var/backups/acefleet")]
         }
+        "ACEFLEET_AUTH_HEADER" => &[("ACEFLEET_TRUSTED_PROXIES", "10.0.0.5")],
+        "ACEFLEET_AUTH_ROLE" => {
+            &[("ACEFLEET_TRUSTED_PROXIES", "10.0.0.5"), ("ACEFLEET_AUTH_HEADER", "Remote-User")]
+        }
         "DOCKER_TLS_VERIFY" => {
             &[("DOCKER_HOST", "tcp://docker.example:2376"), ("DOCKER_CERT_PATH", "/certs")]
         }

@@ -15,7 +15,9 @@ const KEY: &str = "seeded-key-of-the-api-41f7";
 const WRONG_KEY: &str = "seeded-key-that-is-wrong-9c02";
 const VPN_KEY: &str = "seeded-key-of-the-vpn-b5d3";
 const OF_ENGINE: &str = "seeded-password-of-an-engine-77aa";
-const SEEDS: [&str; 5] = [KEY, WRONG_KEY, VPN_KEY, OF_ENGINE, CLUSTER_SECRET];
+/// What every session of these years begins with: its form, and the high bytes of the time.
+const SESSION: &str = "acefleet_session_01000001";
+const SEEDS: [&str; 6] = [KEY, WRONG_KEY, VPN_KEY, OF_ENGINE, CLUSTER_SECRET, SESSION];
 const VPN: &str = "gluetun";
 
 #[tokio::test(flavor = "multi_thread")]
@@ -63,6 +65,12 @@ async fn use_everything(bed: &TestHosts) -> Result<()> {
         node.client().call(Method::GET, &format!("/containers/{id}"), None).await?.expect(StatusCode::OK)?;
         let outsider = NodeClient::new(node.name(), node.client().base(), Some(WRONG_KEY))?;
         outsider.delete_container(id).await?.expect(StatusCode::FORBIDDEN)?;
+        let began: Value =
+            node.client().call(Method::POST, "/session", None).await?.expect(StatusCode::OK)?.json()?;
+        let token = began["token"].as_str().context("no token")?;
+        ensure!(token.starts_with(SESSION), "a session begins with something else");
+        let signed_in = NodeClient::new(node.name(), node.client().base(), Some(token))?;
+        signed_in.call(Method::POST, "/gc", None).await?.expect(StatusCode::OK)?;
         let engines = node.acefleet(&["engine", "ls"]).await?;
         ensure!(engines.status.success(), "{engines:?}");
     }

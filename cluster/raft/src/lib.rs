@@ -69,4 +69,5 @@ pub use tls::Unauthenticated;
 pub use tls::join_token::{JoinToken, NoJoinToken};
 pub use tls::kept::{kept_secret, missing_secret};
 pub use tls::secret::{ClusterSecret, WeakSecret};
+pub use tls::signing::{Signing, TAG_BYTES};
 pub use util::seldom::Seldom;

@@ -105,6 +105,8 @@ impl Level {
     pub const JOIN_TOKENS: Self = Self(3);
     /// From here on the log notes who took a backup.
     pub const NOTES_BACKUPS: Self = Self(3);
+    /// From here on who made a change may be a user whom a proxy has signed in.
+    pub const NAMES_USERS: Self = Self(3);
     /// What this program knows.
     pub const CURRENT: Self = Self(3);
 }

@@ -40,7 +40,7 @@ pub use command::{Command, Proposal, Reserve};
 pub use digest::Digest;
 pub use level::Level;
 pub use records::access::{Access, KeyHash};
-pub use records::actor::{Actor, Credential};
+pub use records::actor::{Actor, BadUserName, Credential, UserName};
 pub use records::engine::Engine;
 pub use records::ids::{EngineId, NodeId, OpId};
 pub use records::key::{KeyName, NamedKey, Role};

@@ -96,7 +96,7 @@ fn event(old: &Event) -> Event {
 /// The kind of key that a caller showed, without its name and from where.
 pub(crate) fn nameless(actor: &Actor) -> Actor {
     let credential = match &actor.credential {
-        Credential::Named(_) => Credential::ApiKey,
+        Credential::Named(_) | Credential::User(_) => Credential::ApiKey,
         plain => plain.clone(),
     };
     Actor { credential, address: None }

@@ -9,18 +9,28 @@ import { preview } from './removal';
 import { settings } from './settings';
 
 export const KEY = 'fake-key-of-the-panel';
+/** What a session is shown by, which the key is given for. */
+export const TOKEN = 'acefleet_session_fake';
 /** Whether a request has the key: null when it is good. */
 export function keyProblem(f: Fleet, req: IncomingMessage): Answer | null {
   if (f.keyless) return null;
   const sent = /^Bearer (.+)$/.exec(req.headers.authorization ?? '')?.[1];
   if (sent === undefined) return no(401, 'missing bearer token');
-  return sent === KEY ? null : no(403, 'invalid token');
+  return sent === KEY || sent === TOKEN ? null : no(403, 'invalid token');
 }
 
 export function rest(f: Fleet, method: string, url: URL, body: Record<string, unknown>, req: IncomingMessage): Answer {
   const path = url.pathname;
   const w = f.world;
-  if (method === 'GET' && path === '/cluster/key') return keyProblem(f, req) ?? ok({ required: !f.keyless });
+  if (method === 'POST' && path === '/session')
+    return (
+      keyProblem(f, req) ??
+      ok(
+        f.keyless
+          ? { token: null, role: 'admin', name: 'no key', ends_at: null, ends_in_seconds: null }
+          : { token: TOKEN, role: 'admin', name: 'API key', ends_at: ago(-43_200), ends_in_seconds: 43_200 },
+      )
+    );
   if (method === 'GET' && path === '/events') return ok(events(f, url));
   if (method === 'GET' && path === '/events/stats')
     return ok({

@@ -1,7 +1,7 @@
 /** Hosts: what is done to them, what is said before, and what it did; on fake nodes. */
 import type { Locator } from 'playwright-core';
 import type { Fake } from '../../dev/fake-node';
-import { KEY } from '../../dev/fake/rest';
+import { KEY, TOKEN } from '../../dev/fake/rest';
 import { axe, check, ensure, same, type Open } from '../kit';
 
 /** What a reader is told beside the name of a button. */
@@ -34,7 +34,7 @@ export function hosts(open: Open, { fleet }: Fake): void {
   check('a node that cannot be asked whether it wants a key is an error to read', async () => {
     fleet.tellsKey = false;
     const { page, done } = await open('engines', { key: null });
-    await page.route('**/cluster/key', (r) => r.abort());
+    await page.route('**/session', (r) => r.abort());
     await page.locator('.t-eng [role=row][data-at="6"]').click();
     await page.locator('.sheet').getByRole('button', { name: 'API key' }).click();
     await page.locator('.sheet .acterr').getByText('It was not done: no answer').waitFor();
@@ -44,7 +44,7 @@ export function hosts(open: Open, { fleet }: Fake): void {
     fleet.tellsKey = true;
     await done();
     const told = await open('engines', { key: null });
-    await told.page.route('**/cluster/key', (r) => r.abort());
+    await told.page.route('**/session', (r) => r.abort());
     await told.page.locator('.top').getByRole('button', { name: 'API key' }).click();
     await told.page.locator('dialog[open] input').fill('x');
     await told.page.keyboard.press('Enter');
@@ -80,9 +80,28 @@ export function hosts(open: Open, { fleet }: Fake): void {
     await page.keyboard.press('Enter');
     await page.waitForSelector('.toast');
     ensure(!page.url().includes(KEY), 'the key is in no address');
+    const kept = () => page.evaluate(() => JSON.stringify([{ ...sessionStorage }, { ...localStorage }]));
+    ensure((await kept()).includes(TOKEN) && !(await kept()).includes(KEY), 'the token alone is kept');
     await page.locator('.toast').getByRole('button', { name: 'Undo' }).click();
     await page.waitForFunction(() => document.body.textContent?.includes('Undone.'));
     same(fleet.node('node-b')?.availability, 'active', 'node-b');
+    await page.locator('.top').getByRole('button', { name: 'Sign out: API key (admin)' }).click();
+    await page.locator('.top').getByRole('button', { name: 'API key' }).waitFor();
+    ensure(!(await kept()).includes(TOKEN), 'nothing is kept by who has signed out');
+    await done();
+  });
+
+  check('a token that is over is asked about once more, and a key that was kept is given for a token', async () => {
+    const { page, done } = await open('hosts');
+    await page.waitForFunction((t) => sessionStorage.getItem('acefleet.key') === t, TOKEN);
+    const over = { error: 'request_blocked', code: 'session_over', message: 'this session is over' };
+    await page.route('**/cordon', (r) => r.fulfill({ status: 401, json: { detail: over } }), { times: 1 });
+    await page.locator('.host').nth(1).getByRole('button', { name: 'Cordon' }).click();
+    await page.locator('dialog[open] input[type=password]').fill(KEY);
+    same(await page.locator('dialog[open] [role=alert]').count(), 0, 'words about a refusal');
+    await page.keyboard.press('Enter');
+    await page.locator('.toast').getByRole('button', { name: 'Undo' }).click();
+    await page.waitForFunction(() => document.body.textContent?.includes('Undone.'));
     await done();
   });
 

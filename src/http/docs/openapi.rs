@@ -138,7 +138,15 @@ fn complete(operation: &mut Operation, needs: Option<Needs>) {
                 "DetailBody",
             ),
         ),
-        (protected, "401", answer("No key, or one that has ended", JSON, "DetailBody")),
+        (
+            protected,
+            "401",
+            answer(
+                "No key, or one that has ended; a session that is over has the code `session_over`, as six keys",
+                JSON,
+                "DetailBody",
+            ),
+        ),
         (protected, "403", answer(&role, JSON, "DetailBody")),
         (
             is_read,

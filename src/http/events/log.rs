@@ -79,13 +79,17 @@ pub(crate) struct EventDetails {
 /// Who made a change.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct EventBy {
-    /// What the caller showed: the name of a named key, `API key`, `command line` (of the node's host), or `no key`, where none is needed.
+    /// What the caller showed: the name of a named key or of a user, `API key`, `command line` (of the node's host), or `no key`, where none is needed.
     #[schema(example = "grafana")]
     pub name: String,
     /// The same name again, of named keys alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "grafana")]
     pub key: Option<String>,
+    /// The same name again, of users alone whom a proxy has signed in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "alice")]
+    pub user: Option<String>,
     /// Address of the caller, as the node saw it.
     #[schema(example = "198.51.100.7")]
     pub address: Option<String>,
@@ -99,7 +103,8 @@ impl EventBy {
     pub fn of(by: &By, state: &Registry) -> Self {
         let (credential, address) = (&by.actor.credential, by.actor.address.clone());
         let key = credential.key().map(ToString::to_string);
-        Self { name: credential.as_str().to_owned(), key, address, node: state.node_name(by.through) }
+        let user = credential.user().map(ToString::to_string);
+        Self { name: credential.as_str().to_owned(), key, user, address, node: state.node_name(by.through) }
     }
 }
 

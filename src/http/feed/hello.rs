@@ -26,7 +26,7 @@ pub(crate) struct Hello {
     resumed: bool,
     /// At most so many events behind that place that the reader wants are not in the log any more; null when the place is of another log.
     lost: Option<u64>,
-    /// Changes and logs need the key of the cluster.
+    /// Changes and logs need the key of the cluster. False for a reader whom a proxy has signed in.
     key_required: bool,
     /// Members at which the feed goes on when this node ends.
     members: Vec<HelloMember>,
@@ -42,7 +42,14 @@ pub(crate) struct HelloMember {
 
 impl Hello {
     /// What this node says to a reader for whom the feed begins at this place.
-    pub fn of(app: &App, sight: &Sight, place: Place, resumed: bool, lost: Option<u64>) -> Self {
+    pub fn of(
+        app: &App,
+        sight: &Sight,
+        place: Place,
+        resumed: bool,
+        lost: Option<u64>,
+        keyless: bool,
+    ) -> Self {
         let member = |node: &acefleet_registry::Node| HelloMember {
             name: node.info.name.clone(),
             http: join(&node.info.advertise_host, node.info.http_port),
@@ -55,7 +62,7 @@ impl Hello {
             event: place.event,
             resumed,
             lost,
-            key_required: !app.key().is_open(),
+            key_required: !keyless && !app.key().is_open(),
             members: sight.view.state.nodes().map(|node| member(node)).collect(),
         }
     }

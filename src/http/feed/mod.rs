@@ -72,6 +72,7 @@ pub(crate) async fn follow(
     closing: Closing,
 ) -> Result<Response, Problem> {
     let wanted = Wanted::read(&Query::parse(query.as_deref()), &headers)?;
+    let wanted = Wanted { keyless: app.key().knows_user(&headers), ..wanted };
     let cluster = app.fleet().cluster();
     // A place of another cluster is nothing to wait for.
     let here = cluster.cluster_id().unwrap_or_default();

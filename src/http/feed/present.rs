@@ -66,7 +66,8 @@ impl Present {
             (None, _) => Some(0),
         };
         let place = Place { revision: newest.revision, event: from };
-        let mut text = vec![hello::frame(&Hello::of(app, &self.sight, place, last.is_some(), lost))];
+        let mut text =
+            vec![hello::frame(&Hello::of(app, &self.sight, place, last.is_some(), lost, wanted.keyless))];
         if wanted.has(FrameKind::Change) {
             text.push(self.snapshot(app, wanted)?);
         }

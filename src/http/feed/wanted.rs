@@ -111,6 +111,8 @@ pub(crate) struct Wanted {
     pub event_types: BTreeSet<EventType>,
     /// So many of the newest events are sent first.
     pub tail: u64,
+    /// Changes and logs need no key: a proxy has signed the reader in.
+    pub keyless: bool,
     /// Behind this frame; none to begin with the present.
     pub last: Option<Last>,
 }
@@ -130,6 +132,7 @@ impl Wanted {
                 EventType::from_str(text).ok()
             })?,
             tail: query.unsigned_within("tail", 0..=TAIL_MAX)?.unwrap_or_default(),
+            keyless: false,
             last,
         })
     }

@@ -14,8 +14,8 @@ use tokio::sync::OwnedSemaphorePermit;
 use crate::fleet::Fleet;
 use crate::http::answer::problem::Problem;
 use crate::http::app::App;
-use crate::http::request::auth::Known;
 use crate::http::request::body::Received;
+use crate::http::request::known::Known;
 use crate::http::request::refusals::Reason;
 use crate::http::request::validate::Checker;
 use crate::http::request::{content_type, origin};
@@ -86,6 +86,11 @@ impl Caller {
     /// The fleet, which writes in the name of this caller.
     pub fn fleet(&self, app: &App) -> Fleet {
         app.fleet().by(self.actor.clone())
+    }
+
+    /// Who calls.
+    pub fn known(&self) -> &Known {
+        &self.known
     }
 
     /// What the caller showed.

@@ -8,7 +8,7 @@ use acefleet_registry::KeyHash;
 use crate::http::answer::problem::Problem;
 use crate::http::app::App;
 use crate::http::connections::slots;
-use crate::http::request::auth::Refused;
+use crate::http::request::known::Refused;
 use crate::http::request::refusals::Reason;
 
 /// Counts wrong keys that a caller from this address shows at this route, and says what to answer where one is needed.

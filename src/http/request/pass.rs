@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use acefleet_registry::KeyHash;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::http::app::App;
+use crate::http::request::shown::Shown;
 use crate::http::roles::Needs;
 
 /// How often it is looked at. It costs a comparison with each key, which is the same for each of thousands of readers.
@@ -16,16 +16,16 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 pub(crate) struct Pass {
     app: App,
     needs: Needs,
-    shown: Vec<KeyHash>,
+    shown: Vec<Shown>,
 }
 
 impl Pass {
-    /// Of a caller that has shown these keys, for an operation that needs this.
-    pub fn new(app: App, needs: Needs, shown: Vec<KeyHash>) -> Self {
+    /// Of a caller that has shown this, for an operation that needs this.
+    pub fn new(app: App, needs: Needs, shown: Vec<Shown>) -> Self {
         Self { app, needs, shown }
     }
 
-    /// Returns when it lets nobody in any more: the key was revoked or replaced, or has ended.
+    /// Returns when it lets nobody in any more: the key was revoked or replaced, or it or the session has ended.
     pub async fn over(&self) {
         let mut looks = interval(LOOK_EVERY);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);

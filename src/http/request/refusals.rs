@@ -21,6 +21,8 @@ pub(crate) enum Reason {
     WrongKey,
     /// Its key has ended.
     EndedKey,
+    /// Its session is over.
+    EndedSession,
     /// Its key is good for something else.
     Role,
     /// It shows one wrong key after another.

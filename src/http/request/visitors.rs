@@ -72,7 +72,7 @@ fn is_allowed(host: &str, config: &Config) -> bool {
 }
 
 /// Whether the page comes from the address that it calls, with or without encryption.
-fn is_same_site(origin: &str, authority: &str, config: &Config) -> bool {
+pub(super) fn is_same_site(origin: &str, authority: &str, config: &Config) -> bool {
     let Ok(origin) = Url::parse(origin) else { return false };
     let Some(host) = origin.host_str() else { return false };
     if is_allowed(host, config) {

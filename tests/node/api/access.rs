@@ -29,7 +29,7 @@ async fn a_new_cluster_makes_a_key_that_only_one_node_has_and_all_know() {
         assert_eq!(bed.get("/engines").await.status, 200, "reads stay open");
         assert_eq!(
             bed.send("GET", "/cluster/key", &[("x-api-key", key)], "").await.json(),
-            json!({"required": true})
+            json!({"required": true, "name": "API key", "role": "admin", "session_ends_at": null})
         );
         // A new one is made on a host, not by whoever has the old one.
         let renewed = bed.send("POST", "/cluster/key", &[("x-api-key", key)], "").await;

@@ -38,7 +38,8 @@ async fn a_key_works_on_all_nodes_until_it_is_revoked() {
     for bed in &beds {
         bed.get(&format!("/cluster?min_revision={revision}")).await;
         let asked = bed.send("GET", "/cluster/key", &[("x-api-key", &key)], "").await;
-        assert_eq!((asked.status.as_u16(), asked.json()), (200, json!({"required": true})));
+        let caller = json!({"required": true, "name": "ops", "role": "operator", "session_ends_at": null});
+        assert_eq!((asked.status.as_u16(), asked.json()), (200, caller));
         assert_eq!(bed.send("POST", "/gc", &[("x-api-key", &key)], "").await.status, 200);
         assert_eq!(
             bed.send("POST", "/keys", &[("x-api-key", &key)], r#"{"name":"x","role":"admin"}"#).await.status,

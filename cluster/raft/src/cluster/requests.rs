@@ -16,6 +16,7 @@ use crate::proposals::{read, write};
 use crate::replica::awaited::Applied;
 use crate::replica::compare::message;
 use crate::tls::join_token::JoinToken;
+use crate::tls::signing::Signing;
 use crate::transport::proto::{Clock, ask_reply};
 use crate::transport::{CALL_LIMIT, CallError};
 
@@ -24,6 +25,12 @@ impl Cluster {
     #[must_use]
     pub fn secrets(&self) -> Vec<String> {
         self.core.wire.door().secrets()
+    }
+
+    /// What signs for callers of the API, and knows what another member has signed.
+    #[must_use]
+    pub fn signing(&self) -> Signing {
+        self.core.wire.door().signing().clone()
     }
 
     /// A new token with which further nodes may join, once a command has told the registry its public key. Nobody keeps it.

@@ -9,6 +9,7 @@ pub(crate) mod kept;
 mod keys;
 pub(crate) mod node_key;
 pub(crate) mod secret;
+pub(crate) mod signing;
 #[cfg(test)]
 mod tests;
 
@@ -34,6 +35,7 @@ use keys::Keys;
 pub(crate) use keys::Shown;
 use node_key::{NodeKey, OwnKey};
 use secret::ClusterSecret;
+use signing::Signing;
 
 /// A handshake is a round trip and a millisecond of each side.
 const HANDSHAKE_WITHIN: Duration = Duration::from_millis(1_000);
@@ -52,6 +54,8 @@ pub(crate) struct Door {
     own: NodeKey,
     /// The newest secret, for nodes that join with a token.
     secret: ClusterSecret,
+    /// By what callers of the API are known again.
+    signing: Signing,
     /// Whether connections without TLS are taken and made.
     plain: Arc<AtomicBool>,
 }
@@ -101,10 +105,11 @@ impl Door {
         for protocols in [&mut accepts.alpn_protocols, &mut connects.alpn_protocols] {
             *protocols = vec![b"h2".to_vec()];
         }
+        let signing = Signing::of(secret, before)?;
         let own = own.public().ok_or("its own key has no public half")?;
         let (accepts, connects) = (Arc::new(accepts).into(), Arc::new(connects).into());
         let plain = Arc::new(AtomicBool::new(plain == Plain::Accepted));
-        Ok(Self { accepts, connects, keys, own, secret: secret.clone(), plain })
+        Ok(Self { accepts, connects, keys, own, secret: secret.clone(), signing, plain })
     }
 
     /// The key that this node shows.
@@ -115,6 +120,11 @@ impl Door {
     /// The secret, for a node that has a join token.
     pub fn secret(&self) -> &ClusterSecret {
         &self.secret
+    }
+
+    /// Signs what callers of the API show again.
+    pub fn signing(&self) -> &Signing {
+        &self.signing
     }
 
     /// Fingerprints of the keys of its secrets, the newest first: 16 hexadecimal digits each.

@@ -60,7 +60,9 @@ export async function timed<T>(call: () => Result<T>): Promise<{ data: T; tookMs
     return await once();
   } catch (e) {
     if (!(e instanceof ApiError) || (e.status !== 401 && e.status !== 403)) throw e;
-    if ((await key.ask(key.value !== null)) === null) throw e;
+    // The token is over, or its key has ended.
+    if (e.status === 401) key.forget();
+    if (!(await key.ask(key.value !== null))) throw e;
     return once();
   }
 }

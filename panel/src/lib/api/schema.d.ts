@@ -71,7 +71,7 @@ export interface paths {
         };
         /**
          * Is this key in force?
-         * @description Changes nothing.
+         * @description Says who the caller is, with a key or a session. Changes nothing.
          */
         get: operations["check_key"];
         put?: never;
@@ -924,6 +924,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/session": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Sign in
+         * @description For a key, or for the token of an earlier answer, gives a token that every node takes in the place of the key, for 12 hours at the most.
+         *     Tokens can be renewed for a week since the key was shown. One ends at once when its key is revoked, replaced or has ended. To sign out, forget it.
+         */
+        post: operations["sign_in"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/settings": {
         parameters: {
             query?: never;
@@ -1244,7 +1265,7 @@ export interface components {
          * @example max_capacity
          * @enum {string}
          */
-        BlockedCode: "behind" | "busy" | "circuit_breaker" | "conflict" | "deleted" | "docker_error" | "docker_unavailable" | "drained" | "exited" | "general_error" | "held_back" | "host_silent" | "idle" | "idle_ttl" | "image_missing" | "image_pulling" | "internal" | "max_capacity" | "network_missing" | "no_free_ports" | "no_host" | "no_leader" | "no_quorum" | "no_settings" | "node_removed" | "not_allowed" | "not_formed" | "not_stored" | "oom" | "outbox_full" | "owner_unreachable" | "pending" | "port_taken" | "rate_limited" | "registry_full" | "replaced" | "scaled_down" | "shutting_down" | "startup_timeout" | "stopped" | "unhealthy" | "unknown_outcome" | "vanished" | "vpn_disconnected" | "vpn_error" | "vpn_misplaced" | "vpn_port_changed" | "vpn_reconnected" | "vpn_recreated" | "vpn_unhealthy";
+        BlockedCode: "behind" | "busy" | "circuit_breaker" | "conflict" | "deleted" | "docker_error" | "docker_unavailable" | "drained" | "exited" | "general_error" | "held_back" | "host_silent" | "idle" | "idle_ttl" | "image_missing" | "image_pulling" | "internal" | "max_capacity" | "network_missing" | "no_free_ports" | "no_host" | "no_leader" | "no_quorum" | "no_settings" | "node_removed" | "not_allowed" | "not_formed" | "not_stored" | "oom" | "outbox_full" | "owner_unreachable" | "pending" | "port_taken" | "rate_limited" | "registry_full" | "replaced" | "scaled_down" | "session_over" | "shutting_down" | "startup_timeout" | "stopped" | "unhealthy" | "unknown_outcome" | "vanished" | "vpn_disconnected" | "vpn_error" | "vpn_misplaced" | "vpn_port_changed" | "vpn_reconnected" | "vpn_recreated" | "vpn_unhealthy";
         /**
          * @description What was not done.
          * @enum {string}
@@ -1295,6 +1316,23 @@ export interface components {
         Breakers: {
             general: components["schemas"]["BreakerStatus"];
             replacement: components["schemas"]["BreakerStatus"];
+        };
+        /** @description Whether callers need a key, and who this one is. */
+        CallerState: {
+            /**
+             * @description What the caller showed, as events call it: the name of a named key or of a user, `API key`, `command line` or `no key`.
+             * @example ops
+             */
+            name: string;
+            /** @description False when this node takes calls without a key, or a proxy has signed the caller in. */
+            required: boolean;
+            /** @description What the caller may do. */
+            role: components["schemas"]["RoleWord"];
+            /**
+             * Format: date-time
+             * @description When the session ends that the caller showed, by the time of day of the cluster; null if it showed a key.
+             */
+            session_ends_at?: string | null;
         };
         /** @description A setting that got another value. */
         ChangedSetting: {
@@ -1701,7 +1739,7 @@ export interface components {
              */
             key?: string | null;
             /**
-             * @description What the caller showed: the name of a named key, `API key`, `command line` (of the node's host), or `no key`, where none is needed.
+             * @description What the caller showed: the name of a named key or of a user, `API key`, `command line` (of the node's host), or `no key`, where none is needed.
              * @example grafana
              */
             name: string;
@@ -1710,6 +1748,11 @@ export interface components {
              * @example node-a
              */
             node: string;
+            /**
+             * @description The same name again, of users alone whom a proxy has signed in.
+             * @example alice
+             */
+            user?: string | null;
         };
         /** @description What an event is about, as far as that still exists. */
         EventDetails: {
@@ -1971,7 +2014,7 @@ export interface components {
              * @description Events of the log with higher ids follow.
              */
             event: number;
-            /** @description Changes and logs need the key of the cluster. */
+            /** @description Changes and logs need the key of the cluster. False for a reader whom a proxy has signed in. */
             key_required: boolean;
             /**
              * Format: int64
@@ -2583,6 +2626,32 @@ export interface components {
             playback_session_id: string;
             /** @description `http` or `https`; may be empty. */
             stat_url: string;
+        };
+        /** @description Who has signed in, until when, and what they show from then on. */
+        SessionState: {
+            /**
+             * Format: date-time
+             * @description When the token ends, by the time of day of the cluster; null without one.
+             */
+            ends_at?: string | null;
+            /**
+             * Format: int64
+             * @description Seconds until then.
+             * @example 43200
+             */
+            ends_in_seconds?: number | null;
+            /**
+             * @description What the caller showed, as events call it: the name of a named key or of a user, `API key`, or `no key`.
+             * @example ops
+             */
+            name: string;
+            /** @description What the caller may do now. It is looked up with each call, so it may change. */
+            role: components["schemas"]["RoleWord"];
+            /**
+             * @description What the caller shows in the place of the key. Null where none is needed: everybody may call this node, or a proxy has signed the user in.
+             * @example acefleet_session_01…
+             */
+            token?: string | null;
         };
         /** @description A setting in force. */
         Setting: {
@@ -3330,7 +3399,7 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
-            /** @description No key, or one that has ended */
+            /** @description No key, or one that has ended; a session that is over has the code `session_over`, as six keys */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -3507,7 +3576,7 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
-            /** @description No key, or one that has ended */
+            /** @description No key, or one that has ended; a session that is over has the code `session_over`, as six keys */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -3578,7 +3647,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["KeyState"];
+                    "application/json": components["schemas"]["CallerState"];
                 };
             };
             /** @description Malformed percent-encoding, a parameter or `Host` that is given twice, or an incomplete body */
@@ -3590,7 +3659,7 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
-            /** @description No key, or one that has ended */
+            /** @description No key, or one that has ended; a session that is over has the code `session_over`, as six keys */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -3664,7 +3733,7 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
-            /** @description No key, or one that has ended */
+            /** @description No key, or one that has ended; a session that is over has the code `session_over`, as six keys */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -3762,7 +3831,7 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
-            /** @description No key, or one that has ended */
+            /** @description No key, or one that has ended; a session that is over has the code `session_over`, as six keys */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -3869,7 +3938,7 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
-            /** @description No key, or one that has ended */
+            /** @description No key, or one that has ended; a session that is over has the code `session_over`, as six keys */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -3964,7 +4033,7 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
-            /** @description No key, or one that has ended */
+            /** @description No key, or one that has ended; a session that is over has the code `session_over`, as six keys */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -4054,7 +4123,7 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
-            /** @description No key, or one that has ended */
+            /** @description No key, or one that has ended; a session that is over has the code `session_over`, as six keys */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -4176,7 +4245,7 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
-            /** @description No key, or one that has ended */
+            /** @description No key, or one that has ended; a session that is over has the code `session_over`, as six keys */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -4357,7 +4426,7 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
-            /** @description No key, or one that has ended */
+            /** @description No key, or one that has ended; a session that is over has the code `session_over`, as six keys */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -4448,7 +4517,7 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
-            /** @description No key, or one that has ended */
+            /** @description No key, or one that has ended; a session that is over has the code `session_over`, as six keys */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -4535,7 +4604,7 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
-            /** @description No key, or one that has ended */
+            /** @description No key, or one that has ended; a session that is over has the code `session_over`, as six keys */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -4657,7 +4726,7 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
-            /** @description No key, or one that has ended */
+            /** @description No key, or one that has ended; a session that is over has the code `session_over`, as six keys */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -4846,7 +4915,7 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
-            /** @description No key, or one that has ended */
+            /** @description No key, or one that has ended; a session that is over has the code `session_over`, as six keys */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -4948,7 +5017,7 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
-            /** @description No key, or one that has ended */
+            /** @description No key, or one that has ended; a session that is over has the code `session_over`, as six keys */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5531,7 +5600,7 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
-            /** @description No key, or one that has ended */
+            /** @description No key, or one that has ended; a session that is over has the code `session_over`, as six keys */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5850,7 +5919,7 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
-            /** @description No key, or one that has ended */
+            /** @description No key, or one that has ended; a session that is over has the code `session_over`, as six keys */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -6170,7 +6239,7 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
-            /** @description No key, or one that has ended */
+            /** @description No key, or one that has ended; a session that is over has the code `session_over`, as six keys */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -6302,7 +6371,7 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
-            /** @description No key, or one that has ended */
+            /** @description No key, or one that has ended; a session that is over has the code `session_over`, as six keys */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -6421,7 +6490,7 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
-            /** @description No key, or one that has ended */
+            /** @description No key, or one that has ended; a session that is over has the code `session_over`, as six keys */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -6554,7 +6623,7 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
-            /** @description No key, or one that has ended */
+            /** @description No key, or one that has ended; a session that is over has the code `session_over`, as six keys */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -6783,7 +6852,7 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
-            /** @description No key, or one that has ended */
+            /** @description No key, or one that has ended; a session that is over has the code `session_over`, as six keys */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -6870,7 +6939,7 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
-            /** @description No key, or one that has ended */
+            /** @description No key, or one that has ended; a session that is over has the code `session_over`, as six keys */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -6992,7 +7061,7 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
-            /** @description No key, or one that has ended */
+            /** @description No key, or one that has ended; a session that is over has the code `session_over`, as six keys */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -7356,7 +7425,7 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
-            /** @description No key, or one that has ended */
+            /** @description No key, or one that has ended; a session that is over has the code `session_over`, as six keys */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -7485,7 +7554,7 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
-            /** @description No key, or one that has ended */
+            /** @description No key, or one that has ended; a session that is over has the code `session_over`, as six keys */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -7666,7 +7735,7 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
-            /** @description No key, or one that has ended */
+            /** @description No key, or one that has ended; a session that is over has the code `session_over`, as six keys */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -7826,6 +7895,80 @@ export interface operations {
             };
         };
     };
+    sign_in: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Signed in, or no key is needed */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SessionState"];
+                };
+            };
+            /** @description Malformed percent-encoding, a parameter or `Host` that is given twice, or an incomplete body */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description No key, or one that has ended; a session that is over has the code `session_over`, as six keys */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description Nobody has this key, or it is the token of a host */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description Too many such calls, or different wrong keys; `Retry-After` says when to go on */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockedBody"];
+                };
+            };
+            /** @description A bug; the log has the `X-Request-Id` */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                };
+            };
+            /** @description The cluster has not formed, or does not know the time of day yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockedBody"];
+                };
+            };
+        };
+    };
     settings: {
         parameters: {
             query?: {
@@ -7954,7 +8097,7 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
-            /** @description No key, or one that has ended */
+            /** @description No key, or one that has ended; a session that is over has the code `session_over`, as six keys */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -8183,7 +8326,7 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
-            /** @description No key, or one that has ended */
+            /** @description No key, or one that has ended; a session that is over has the code `session_over`, as six keys */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -8430,7 +8573,7 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
-            /** @description No key, or one that has ended */
+            /** @description No key, or one that has ended; a session that is over has the code `session_over`, as six keys */
             401: {
                 headers: {
                     [name: string]: unknown;

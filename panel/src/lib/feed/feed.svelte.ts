@@ -65,7 +65,10 @@ class Feed {
         },
         closed: (reason) => {
           // Reads need a key here, too. Whoever puts that off is not asked again.
-          if (reason.status === 401) this.asked ??= key.ask();
+          if (reason.status === 401) {
+            key.forget();
+            this.asked ??= key.ask().then((signedIn) => void (signedIn && (this.asked = undefined)));
+          }
           this.input({ type: 'closed', conn, now: performance.now(), reason });
         },
       });

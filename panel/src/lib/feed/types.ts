@@ -39,7 +39,7 @@ export type Change =
 
 /** Who did something; null means the cluster, by itself. */
 /** Only a caller with a named key has the name of one. */
-export type By = Omit<Full<Schemas['EventBy']>, 'key'> & Pick<Schemas['EventBy'], 'key'>;
+export type By = Omit<Full<Schemas['EventBy']>, 'key' | 'user'> & Pick<Schemas['EventBy'], 'key' | 'user'>;
 export type LogEvent = Omit<Full<Schemas['EventEntry']>, 'event_type' | 'by'> & {
   event_type: 'engine' | 'stream' | 'vpn' | 'health' | 'system';
   by: By | null;

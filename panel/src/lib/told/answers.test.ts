@@ -153,7 +153,7 @@ const WRITTEN: [file: string, item: string][] = [
   ['src/http/answer/problem.rs', 'fn late'],
   ['src/http/front.rs', 'fn answer_for_health'],
   ['src/http/engines/logs.rs', 'fn get'],
-  ['src/http/request/auth.rs', 'enum Refused'],
+  ['src/http/request/known.rs', 'enum Refused'],
   ['src/http/request/visitors.rs', 'fn refused'],
   ['src/http/settings/body.rs', 'fn change'],
   ['src/http/provision/body.rs', 'fn engine'],
@@ -200,6 +200,8 @@ const UNTOLD: Record<string, Untold> = {
   'missing bearer token': 'said by the status',
   'the cluster has not formed yet, or this node has nothing of its log': 'part of others',
   'the key {key} ended at {}: ask for a new one': 'said by the status',
+  'this session is over, or its key is not in force here any more: sign in again with a key (POST /session)':
+    'said by the status',
   'a new key is made on the host of a node, by the user that runs it: acefleet key --new': 'asked by no page',
   'this needs a key with the role {needed}, and {} has the role {has}': 'said by the status',
   'the settings contradict each other or are out of bounds': 'part of others',

@@ -109,7 +109,8 @@ impl<C: Clock + Clone> Rates<C> {
             Some(Credential::HostToken) => return Ok(()),
             Some(Credential::ApiKey) => Some(None),
             Some(Credential::Named(name)) => Some(Some(name.clone())),
-            Some(Credential::Nothing) | None => None,
+            // All users of a proxy would have one limit.
+            Some(Credential::User(_) | Credential::Nothing) | None => None,
         };
         let late = |wait: Duration| TooMany { what: Reason::ManyCalls, wait_s: whole_seconds(wait) };
         if let Some(from) = from {

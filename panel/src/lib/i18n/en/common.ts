@@ -47,12 +47,12 @@ export const common = {
 
 export const key = {
   title: 'The key of this cluster',
-  text: 'This needs it. It stays in this tab and is sent in a header.',
+  text: 'This needs it. It is sent once and not kept: this tab keeps a token for some hours.',
   label: 'API key',
-  enter: 'Use key',
+  enter: 'Sign in',
   later: 'Only look',
   refused: 'That key was refused.',
-  forget: 'Forget key',
+  forget: 'Sign out',
   where: '“acefleet key” prints it on the host where the cluster was made.',
 };
 

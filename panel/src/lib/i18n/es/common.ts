@@ -48,12 +48,12 @@ export const common: Words['common'] = {
 
 export const key: Words['key'] = {
   title: 'La clave de este clúster',
-  text: 'Esto la necesita. Se queda en esta pestaña y se envía en una cabecera.',
+  text: 'Esto la necesita. Se envía una vez y no se guarda: esta pestaña guarda un token unas horas.',
   label: 'Clave de la API',
-  enter: 'Usar clave',
+  enter: 'Entrar',
   later: 'Solo mirar',
   refused: 'Esa clave fue rechazada.',
-  forget: 'Olvidar clave',
+  forget: 'Salir',
   where: '«acefleet key» la muestra en el host donde se creó el clúster.',
 };
 
