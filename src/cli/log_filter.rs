@@ -24,7 +24,8 @@ where
 
 /// The words with those for libraries whose messages repeat ours or tell nobody anything, unless they name the library.
 fn quieter(wanted: &str) -> String {
-    let quiet = [("openraft", acefleet_raft::LOG_FILTER), ("memory_serve", "memory_serve=warn")];
+    let quiet =
+        [("openraft", acefleet_raft::LOG_FILTER), ("h2", "h2=error"), ("memory_serve", "memory_serve=warn")];
     let left_out =
         quiet.into_iter().filter(|(library, _)| !wanted.contains(library)).map(|(_, filter)| filter);
     left_out.chain([wanted]).collect::<Vec<_>>().join(",")
@@ -48,9 +49,9 @@ mod tests {
 
     #[test]
     fn libraries_are_quiet_unless_they_are_named() {
-        assert_eq!(quieter("info"), "openraft=error,openraft::raft=off,memory_serve=warn,info");
-        assert_eq!(quieter("info,openraft=debug"), "memory_serve=warn,info,openraft=debug");
-        assert_eq!(quieter("memory_serve=info,openraft=info"), "memory_serve=info,openraft=info");
+        assert_eq!(quieter("info"), "openraft=error,openraft::raft=off,h2=error,memory_serve=warn,info");
+        assert_eq!(quieter("info,openraft=debug"), "h2=error,memory_serve=warn,info,openraft=debug");
+        assert_eq!(quieter("memory_serve=info,openraft=info"), "h2=error,memory_serve=info,openraft=info");
     }
 
     #[test]

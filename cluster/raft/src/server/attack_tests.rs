@@ -188,9 +188,13 @@ impl Attacker {
 }
 
 pub(super) fn all_refused(who: &str, calls: Vec<(&'static str, Result<(), Status>)>) {
+    all_answered(Code::PermissionDenied, who, calls);
+}
+
+pub(super) fn all_answered(code: Code, who: &str, calls: Vec<(&'static str, Result<(), Status>)>) {
     for (call, outcome) in calls {
         let refused = outcome.expect_err(&format!("{who}: {call} was taken"));
-        assert_eq!(refused.code(), Code::PermissionDenied, "{who}: {call}: {refused}");
+        assert_eq!(refused.code(), code, "{who}: {call}: {refused}");
     }
 }
 

@@ -9,11 +9,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use acefleet_registry::join_token::PublicKey;
 use futures::stream::{self, Stream};
 use nix::sys::resource::{Resource, getrlimit};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Sleep;
 use tonic::transport::server::Connected;
@@ -26,10 +27,11 @@ use crate::util::seldom::Seldom;
 const PLACES: u64 = 512;
 const FEWEST: u64 = 32;
 const SHARE: u64 = 32;
-/// Connections of callers with a join token at the same time, and how long each lasts: they have one call to make, and a token that is used up
-/// or has ended is known until another one is made. They take no place of a node.
+/// Connections of callers with a join token at the same time, how many of them with the same token, and how long each lasts: they have one
+/// call to make, and a token that is used up or has ended is known for a while. They take no place of a node, nor all of each other.
 const GUESTS: usize = 8;
-const GUESTS_STAY: Duration = Duration::from_secs(10);
+const GUESTS_EACH: usize = 2;
+pub(super) const GUESTS_STAY: Duration = Duration::from_secs(10);
 /// Pause after an error that is not of one connection, such as no file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -38,13 +40,18 @@ fn places() -> usize {
     usize::try_from((files / SHARE).clamp(FEWEST, PLACES)).unwrap_or(usize::MAX)
 }
 
+/// Accepted connections.
+pub(super) trait Callers: Stream<Item = io::Result<Caller>> + Send {}
+
+impl<S: Stream<Item = io::Result<Caller>> + Send> Callers for S {}
+
 /// An accepted connection.
 pub(super) struct Caller {
     stream: tls::Stream,
     from: Origin,
     /// When it is closed, whatever it does.
     until: Option<Pin<Box<Sleep>>>,
-    _place: OwnedSemaphorePermit,
+    _places: Vec<OwnedSemaphorePermit>,
 }
 
 /// Who is at the other end of an accepted connection.
@@ -128,9 +135,10 @@ impl Refusals {
 /// Who was let in.
 type Admitted = Option<(tls::Stream, Origin)>;
 
-/// Accepts connections of nodes, for ever. They show that they have the secret of the cluster before anything else is read of them. Handshakes
-/// run beside each other, and a flood of them ends the oldest: that of a node takes milliseconds, so it is over before.
-pub(super) fn accept(listener: TcpListener, door: Door) -> impl Stream<Item = io::Result<Caller>> {
+/// Accepts connections, for ever: those of nodes, and those of callers with a join token, which come while somebody waits for nodes. They show
+/// what they have before anything else is read of them. Handshakes run beside each other, and a flood of them ends the oldest: that of a node
+/// takes milliseconds, so it is over before.
+pub(super) fn accept(listener: TcpListener, door: Door) -> (impl Callers, impl Callers) {
     let places = places();
     accept_at_most(listener, door, places, places, GUESTS_STAY)
 }
@@ -141,13 +149,17 @@ fn accept_at_most(
     handshakes: usize,
     places: usize,
     guests_stay: Duration,
-) -> impl Stream<Item = io::Result<Caller>> {
+) -> (impl Callers, impl Callers) {
+    // There is room for all that may be there.
+    let (to_guests, guests_come) = mpsc::channel(GUESTS);
     let entrance = Entrance {
         listener,
         door,
         handshakes,
         places: Arc::new(Semaphore::new(places)),
         guests: Arc::new(Semaphore::new(GUESTS)),
+        of_token: BTreeMap::new(),
+        to_guests,
         guests_stay,
         open: JoinSet::new(),
         oldest: VecDeque::new(),
@@ -157,10 +169,12 @@ fn accept_at_most(
         full_of_guests: Seldom::default(),
         refusals: Arc::default(),
     };
-    stream::unfold(entrance, |mut entrance| async move {
+    let nodes = stream::unfold(entrance, |mut entrance| async move {
         let caller = entrance.next().await;
         Some((Ok(caller), entrance))
-    })
+    });
+    let guests = stream::unfold(guests_come, |mut come| async move { Some((Ok(come.recv().await?), come)) });
+    (nodes, guests)
 }
 
 struct Entrance {
@@ -170,6 +184,8 @@ struct Entrance {
     handshakes: usize,
     places: Arc<Semaphore>,
     guests: Arc<Semaphore>,
+    of_token: BTreeMap<PublicKey, Arc<Semaphore>>,
+    to_guests: mpsc::Sender<Caller>,
     guests_stay: Duration,
     open: JoinSet<Admitted>,
     /// The open handshakes, the oldest first.
@@ -203,26 +219,32 @@ impl Entrance {
                         self.oldest.pop_front();
                     }
                     let Ok(Some((stream, from))) = admitted else { continue };
-                    let (places, until) = match from.shown {
-                        Shown::Token(_) => (&self.guests, Some(Box::pin(tokio::time::sleep(self.guests_stay)))),
-                        Shown::Node(_) | Shown::Secret | Shown::Nothing => (&self.places, None),
-                    };
-                    if let Ok(place) = Arc::clone(places).try_acquire_owned() {
-                        return Caller { stream, from, until, _place: place };
-                    }
-                    let (full, who) = match until {
-                        Some(_) => (&mut self.full_of_guests, "callers with join tokens"),
-                        None => (&mut self.full, "nodes"),
-                    };
-                    if let Some(times) = full.due() {
-                        tracing::warn!(
-                            times,
-                            "{who} have as many connections to the cluster port as it takes, and new ones are closed"
-                        );
+                    match from.shown {
+                        Shown::Token(token) => self.welcome(stream, from, token),
+                        Shown::Node(_) | Shown::Secret | Shown::Nothing => {
+                            if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
+                                return Caller { stream, from, until: None, _places: vec![place] };
+                            }
+                            full(&mut self.full, "nodes");
+                        }
                     }
                 }
             }
         }
+    }
+
+    /// Passes on a caller with a join token, if there is a place for it.
+    fn welcome(&mut self, stream: tls::Stream, from: Origin, token: PublicKey) {
+        self.of_token.retain(|_, places| places.available_permits() < GUESTS_EACH);
+        let of_token = self.of_token.entry(token).or_insert_with(|| Arc::new(Semaphore::new(GUESTS_EACH)));
+        let place = Arc::clone(of_token).try_acquire_owned();
+        let (Ok(own), Ok(place)) = (place, Arc::clone(&self.guests).try_acquire_owned()) else {
+            full(&mut self.full_of_guests, "callers with join tokens");
+            return;
+        };
+        let until = Some(Box::pin(tokio::time::sleep(self.guests_stay)));
+        // Nobody waits for them any more when the node stops.
+        let _ = self.to_guests.try_send(Caller { stream, from, until, _places: vec![own, place] });
     }
 
     fn shake_hands(&mut self, stream: TcpStream) {
@@ -249,6 +271,15 @@ impl Entrance {
     }
 }
 
+fn full(seldom: &mut Seldom, who: &str) {
+    if let Some(times) = seldom.due() {
+        tracing::warn!(
+            times,
+            "{who} have as many connections to the cluster port as it takes, and new ones are closed"
+        );
+    }
+}
+
 async fn admit(door: &Door, stream: TcpStream, refusals: &Mutex<Refusals>) -> Admitted {
     let address = stream.peer_addr().map(|address| address.ip()).ok();
     match door.admit(stream).await {
@@ -267,7 +298,6 @@ async fn admit(door: &Door, stream: TcpStream, refusals: &Mutex<Refusals>) -> Ad
 mod tests {
     use std::sync::OnceLock;
 
-    use acefleet_registry::join_token::PublicKey;
     use futures::StreamExt;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -275,14 +305,15 @@ mod tests {
     use crate::options::Plain;
     use crate::testing;
     use crate::tls::enroll::{Entry, Tokens};
+    use crate::tls::join_token::JoinToken;
 
-    type Callers = Pin<Box<dyn Stream<Item = io::Result<Caller>> + Send>>;
+    type Boxed = Pin<Box<dyn Callers>>;
 
-    async fn entrance(handshakes: usize, places: usize) -> (std::net::SocketAddr, Callers) {
+    async fn entrance(handshakes: usize, places: usize) -> (std::net::SocketAddr, Boxed) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let door = testing::door(testing::SECRET, Plain::Refused);
-        (address, Box::pin(accept_at_most(listener, door, handshakes, places, GUESTS_STAY)))
+        (address, Box::pin(accept_at_most(listener, door, handshakes, places, GUESTS_STAY).0))
     }
 
     async fn node(address: std::net::SocketAddr) -> io::Result<tls::Stream> {
@@ -332,13 +363,13 @@ mod tests {
         }
     }
 
-    /// A token that is made later.
+    /// Tokens that are made later.
     #[derive(Default)]
-    struct One(OnceLock<PublicKey>);
+    struct All(OnceLock<Vec<PublicKey>>);
 
-    impl Tokens for One {
+    impl Tokens for All {
         fn knows(&self, token: &PublicKey) -> bool {
-            self.0.get() == Some(token)
+            self.0.get().is_some_and(|all| all.contains(token))
         }
     }
 
@@ -346,33 +377,40 @@ mod tests {
     async fn callers_with_tokens_take_no_place_of_a_node_and_are_closed_soon() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let known = Arc::new(One::default());
+        let known = Arc::new(All::default());
         let door = testing::door_with(known.clone());
-        let token = door.new_token().unwrap();
-        known.0.set(token.public().unwrap()).unwrap();
-        let stay = Duration::from_secs(1);
-        let mut callers: Callers = Box::pin(accept_at_most(listener, door, 4, 1, stay));
-        let guest = || async { Entry::with(&token).unwrap().enter(TcpStream::connect(address).await?).await };
+        let tokens: Vec<_> = (0..=GUESTS / GUESTS_EACH).map(|_| door.new_token().unwrap()).collect();
+        known.0.set(tokens.iter().map(|token| token.public().unwrap()).collect()).unwrap();
+        let (nodes, callers) = accept_at_most(listener, door, 4, 1, Duration::from_secs(1));
+        let (mut nodes, mut callers): (Boxed, Boxed) = (Box::pin(nodes), Box::pin(callers));
+        let enter = |token: JoinToken| async move {
+            Entry::with(&token).unwrap().enter(TcpStream::connect(address).await?).await
+        };
+        // Each token has as many places as it may.
         let mut guests = Vec::new();
-        for _ in 0..GUESTS {
+        for token in tokens[1..].iter().flat_map(|token| vec![token.clone(); GUESTS_EACH]) {
             let answered = async {
-                let mut caller = callers.next().await.unwrap().unwrap();
+                let mut caller = tokio::select! {
+                    caller = callers.next() => caller.unwrap().unwrap(),
+                    _ = nodes.next() => panic!("it is no node"),
+                };
                 caller.write_all(b"as HTTP/2 does").await.unwrap();
                 caller.flush().await.unwrap();
                 caller
             };
-            let (caller, peer) = tokio::join!(answered, guest());
+            let (caller, peer) = tokio::join!(answered, enter(token));
             guests.push((caller, peer.unwrap()));
         }
         let one_more = async {
-            assert!(guest().await.is_err(), "there are enough");
+            assert!(enter(tokens[0].clone()).await.is_err(), "there are enough of all");
             node(address).await
         };
-        let (caller, peer) = tokio::join!(callers.next(), one_more);
+        let (caller, peer) = tokio::join!(nodes.next(), one_more);
         let (of_node, _peer) = (caller.unwrap().unwrap(), peer.unwrap());
-
-        let (mut caller, _guest) = guests.swap_remove(0);
-        assert_eq!(caller.read_u8().await.unwrap_err().kind(), io::ErrorKind::TimedOut);
         assert!(of_node.until.is_none(), "a node stays");
+
+        for (mut caller, _peer) in guests {
+            assert_eq!(caller.read_u8().await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        }
     }
 }

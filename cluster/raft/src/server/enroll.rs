@@ -1,4 +1,4 @@
-//! The only call of nodes that have a join token and nothing else of the cluster: it gives them the secret. All other services refuse them.
+//! The only call of nodes that have a join token and nothing else of the cluster: it gives them the secret. They get to no other service.
 
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
@@ -7,10 +7,12 @@ use acefleet_registry::command::UseJoinToken;
 use acefleet_registry::join_token::PublicKey;
 use acefleet_registry::rules::join_tokens::may_use;
 use acefleet_registry::{Command, Elapsed, NodeId, OpId, Proposal, Reply};
+use tonic::transport::Server;
 use tonic::{Request, Response, Status};
 
 use super::Service;
 use super::check::origin;
+use super::door::{Callers, GUESTS_STAY};
 use crate::options::check_name;
 use crate::proposals::write;
 use crate::tls::Shown;
@@ -20,17 +22,30 @@ use crate::transport::proto::{self, enroll_reply::Outcome, guest_server};
 /// How long a use may take to be written.
 const WRITE_WITHIN: Duration = Duration::from_secs(4);
 /// Largest request in bytes: a name, a key and a signature.
-pub(super) const MAX_REQUEST: usize = 1 << 10;
+const MAX_REQUEST: usize = 1 << 10;
 
-/// Refuses callers that have a token and nothing else.
-pub(super) fn nodes_alone(request: Request<()>) -> Result<Request<()>, Status> {
-    match origin(&request).shown {
-        Shown::Token(token) => Err(Status::permission_denied(format!(
-            "the join token {} is good for asking for the secret of the cluster, and for nothing else",
-            token.id()
-        ))),
-        Shown::Node(_) | Shown::Secret | Shown::Nothing => Ok(request),
-    }
+/// Bytes of the headers of a call, and of what may be on its way before it is read.
+const HEADERS_MAX: u32 = 4 << 10;
+const WINDOW: u32 = 64 << 10;
+
+/// Serves callers that have a token and nothing else of the cluster, until the node stops. They get to no other service, and make one call at a
+/// time, so that the processor and the memory of the node stay with the nodes.
+pub(super) async fn serve(
+    service: Service,
+    guests: impl Callers,
+    stopped: impl Future<Output = ()>,
+) -> Result<(), tonic::transport::Error> {
+    Server::builder()
+        .max_concurrent_streams(Some(1))
+        .concurrency_limit_per_connection(1)
+        .http2_max_header_list_size(Some(HEADERS_MAX))
+        .initial_stream_window_size(WINDOW)
+        .initial_connection_window_size(WINDOW)
+        .http2_max_pending_accept_reset_streams(Some(1))
+        .timeout(GUESTS_STAY)
+        .add_service(guest_server::GuestServer::new(service).max_decoding_message_size(MAX_REQUEST))
+        .serve_with_incoming_shutdown(guests, stopped)
+        .await
 }
 
 #[tonic::async_trait]
