@@ -125,7 +125,7 @@ fn the_file_is_named_by_argument_then_environment_then_env_file() {
     assert!(stderr(&missing).ends_with(line), "{}", stderr(&missing));
     let folder = run(dir.path(), &[], &["config", "check", "--config", "."]);
     assert_eq!(folder.status.code(), Some(64));
-    assert!(stderr(&folder).contains("--config: .: cannot be read"), "{}", stderr(&folder));
+    assert!(stderr(&folder).contains("--config: .: is no regular file"), "{}", stderr(&folder));
 }
 
 #[test]

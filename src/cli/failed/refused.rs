@@ -25,7 +25,7 @@ pub(in crate::cli) fn refused(url: &Url, status: StatusCode, body: &str) -> Fail
     let cut = |text: &str| text.chars().take(LONGEST_ANSWER).collect::<String>();
     match (detail, status) {
         (Some(Detail::Text(said)), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
-            let to_do = "run this as the user of the node on its host, or set API_KEY or --api-key to the key of the cluster";
+            let to_do = "run this as the user of the node on its host, with its settings and without --url, or set API_KEY or --api-key to the key of the cluster";
             Failed::new(code, format!("{} says: {}", host(url), cut(&said))).with(to_do)
         }
         (Some(Detail::Text(said)), _) if said == NO_SUCH_ADDRESS => {
@@ -165,7 +165,7 @@ mod tests {
             (
                 401,
                 json!({"detail": "missing bearer token"}),
-                "localhost:8000 says: missing bearer token; run this as the user of the node on its host, or set API_KEY or \
+                "localhost:8000 says: missing bearer token; run this as the user of the node on its host, with its settings and without --url, or set API_KEY or \
                  --api-key to the key of the cluster",
             ),
             (

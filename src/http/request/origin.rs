@@ -1,6 +1,6 @@
 //! From where a call comes: the address of the caller, or what a trusted proxy says of it.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use acefleet_registry::{Actor, Credential};
 use axum::http::request::Parts;
@@ -45,14 +45,20 @@ pub(in crate::http) fn address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpN
         headers.get_all(FORWARDED).iter().rev().flat_map(|value| value.as_bytes().rsplit(|b| *b == b','));
     let mut last = peer;
     for told in way {
-        let told = std::str::from_utf8(told).ok().and_then(|told| told.trim().parse::<IpAddr>().ok());
-        let Some(address) = told else { break };
+        let Some(address) = std::str::from_utf8(told).ok().and_then(|told| told_address(told.trim())) else {
+            break;
+        };
         last = address.to_canonical();
         if !is_trusted(&last) {
             break;
         }
     }
     last
+}
+
+/// An address; some proxies add the port of the caller.
+fn told_address(told: &str) -> Option<IpAddr> {
+    told.parse().or_else(|_| told.parse::<SocketAddr>().map(|told| told.ip())).ok()
 }
 
 #[cfg(test)]
@@ -80,6 +86,8 @@ mod tests {
         assert_eq!(seen("10.0.0.1", &["203.0.113.9, 198.51.100.1, 10.0.0.2"]), "198.51.100.1", "made up");
         assert_eq!(seen("10.0.0.1", &["203.0.113.9", "198.51.100.1"]), "198.51.100.1");
         assert_eq!(seen("10.0.0.1", &["nonsense"]), "10.0.0.1");
+        assert_eq!(seen("10.0.0.1", &["198.51.100.1:4711"]), "198.51.100.1");
+        assert_eq!(seen("10.0.0.1", &["[2001:db8::1]:4711"]), "2001:db8::1");
         assert_eq!(seen("10.0.0.1", &["::ffff:198.51.100.1"]), "198.51.100.1");
         // What the caller sends stands before what the proxy adds to it, and hides nothing of that.
         let mixed: &[&[u8]] = &[b"\xe9, 203.0.113.9, \x80\xff, 198.51.100.1 , 10.0.0.2"];

@@ -41,7 +41,7 @@ impl fmt::Debug for JoinToken {
 /// A text that is no token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "it is no join token: one begins with {PREFIX} and has 64 hexadecimal digits after it; `acefleet token create` on a member makes one"
+    "it is no join token: one begins with {PREFIX} and has 64 hexadecimal digits after it, in one line; `acefleet token create` on a member makes one"
 )]
 pub struct NoJoinToken;
 
