@@ -8,6 +8,7 @@
 //! - [`agent`]: drives this host's Docker daemon and probes its engines; decides nothing cluster-wide
 //! - [`backups`]: backups that this node makes by itself
 //! - [`relay`]: makes `localhost` reach engines of other hosts
+//! - [`tls`]: the certificate of the API, from files that may change
 //! - [`access`]: who may call this node; keys in files of this host
 //! - [`peers`]: what nodes say to each other: questions, answers and reports
 //! - [`op_id`]: ids of writes
@@ -30,4 +31,5 @@ pub mod op_id;
 pub mod peers;
 pub mod relay;
 mod sockets;
+pub mod tls;
 pub mod whole_file;

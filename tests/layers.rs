@@ -12,7 +12,7 @@ const LAYERS: &[&[&str]] = &[
     &["http"],
     &["fleet"],
     &["agent", "backups", "relay"],
-    &["access", "op_id", "peers", "sockets"],
+    &["access", "op_id", "peers", "sockets", "tls"],
     &["config", "counted", "whole_file"],
 ];
 

@@ -66,10 +66,13 @@ fn tell(config: &Config, of_cluster: Option<Access>, keys: &[Secret]) {
 fn show(config: &Config, key: &str) {
     let port = config.http_bind.port();
     let host = match config.http_bind.ip() {
+        // Certificates are for names that others know.
+        _ if config.tls.is_some() => config.advertise_host.clone(),
         ip if ip.is_unspecified() => "localhost".to_owned(),
         ip => ip.to_string(),
     };
-    let url = format!("http://{}", join(&host, port));
+    let scheme = if config.tls.is_some() { "https" } else { "http" };
+    let url = format!("{scheme}://{}", join(&host, port));
     // If this fails, `acefleet key` still shows it.
     let _ = writeln!(
         io::stderr(),

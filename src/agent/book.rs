@@ -37,6 +37,7 @@ impl Book {
                 capacity: 10,
                 docker_network: None,
                 vpns: vec![],
+                scheme: Default::default(),
             }));
         }
         book

@@ -100,6 +100,7 @@ mod tests {
             capacity: 10,
             docker_network: None,
             vpns: vec![],
+            scheme: Default::default(),
         }));
         write(Command::NodeDocker { node, docker: DockerState::Available });
         for image in [Some("named:1"), None] {

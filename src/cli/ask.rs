@@ -6,17 +6,18 @@ use std::path::Path;
 use std::time::Duration;
 
 use acefleet::config::{Config, Secret};
-use reqwest::header::IF_MATCH;
-use reqwest::{Client, ClientBuilder, Method, Response, Url, redirect};
+use bytes::Bytes;
+use hyper::http::request::Builder;
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, IF_MATCH};
+use reqwest::{Method, Url};
 use serde_json::Value;
 
 use super::answer::{Answer, strange};
+use super::client::{Client, Response, Unanswered};
 use super::exit_code::INTERNAL;
 use super::failed::{Failed, refused, unreachable};
 use super::target::{Nodes, Target, own_url};
 
-/// Nodes on other continents are connected to within a second.
-pub(super) const CONNECT_LIMIT: Duration = Duration::from_secs(2);
 /// Nodes answer within 2.5 s, or within 4 s where they ask another one first. One that says nothing for so long does not run, though the
 /// system of its host may still take connections.
 pub(super) const SILENT: Duration = Duration::from_secs(5);
@@ -95,7 +96,7 @@ impl Call {
     /// Its address at this node.
     pub fn address(&self, base: &Url) -> Url {
         let mut url = base.clone();
-        // Every http:// URL has a path.
+        // Every URL of a node has a path.
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().extend(&self.path);
         }
@@ -111,24 +112,23 @@ impl Call {
     /// When it does not answer, or refuses.
     pub async fn at(&self, base: &Url, key: Option<&str>) -> Result<Answer, Failed> {
         let url = self.address(base);
-        // It begins anew with each piece of an answer.
-        let client = client(|client| client.read_timeout(self.limit).timeout(WHOLE))?;
-        let mut request = client.request(self.method.clone(), url.clone());
-        if let Some(key) = key {
-            request = request.bearer_auth(key);
-        }
+        // The limit begins anew with each piece of an answer.
+        let client = Client::of(&url, self.limit, Some(WHOLE))?;
+        let mut request = with_key(Client::request(self.method.clone(), &url), key);
         if let Some(revision) = self.if_match {
             request = request.header(IF_MATCH, format!("\"{revision}\""));
         }
+        let mut sent = Bytes::new();
         if let Some(body) = &self.body {
-            request = request.json(body);
+            request = request.header(CONTENT_TYPE, "application/json");
+            sent = body.to_string().into();
         }
         let silent = |error| {
-            let failed = unreachable(&url, &error, self.limit);
+            let failed = unreachable(&url, &error);
             if self.method == Method::GET { failed } else { failed.of_a_change() }
         };
-        let response = request.send().await.map_err(silent)?;
-        let status = response.status();
+        let response = client.send(request, sent).await.map_err(silent)?;
+        let status = response.status;
         let body = text_of(response, &url, silent).await?;
         match status.is_success() {
             true => match serde_json::from_str(&body) {
@@ -154,14 +154,11 @@ impl Call {
         let unsaved =
             |error: std::io::Error| Failed::new(INTERNAL, format!("the answer cannot be saved: {error}"));
         to.set_len(0).and_then(|()| to.rewind()).map_err(unsaved)?;
-        let client = client(|client| client.read_timeout(self.limit))?;
-        let mut request = client.request(self.method.clone(), url.clone());
-        if let Some(key) = key {
-            request = request.bearer_auth(key);
-        }
-        let silent = |error| unreachable(&url, &error, self.limit);
-        let mut response = request.send().await.map_err(silent)?;
-        let status = response.status();
+        let client = Client::of(&url, self.limit, None)?;
+        let request = with_key(Client::request(self.method.clone(), &url), key);
+        let silent = |error| unreachable(&url, &error);
+        let mut response = client.send(request, Bytes::new()).await.map_err(silent)?;
+        let status = response.status;
         if !status.is_success() {
             return Err(refused(&url, status, &text_of(response, &url, silent).await?));
         }
@@ -212,14 +209,12 @@ pub(super) async fn at_one_of<T>(
     Err(all.unwrap_or_else(|| Failed::new(INTERNAL, "no node was named")))
 }
 
-/// A client with time limits. Without proxies from the environment and redirects: both would send the key to another host.
-///
-/// # Errors
-/// When the system has no random numbers or the like.
-pub(super) fn client(limits: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Result<Client, Failed> {
-    let client =
-        Client::builder().no_proxy().redirect(redirect::Policy::none()).connect_timeout(CONNECT_LIMIT);
-    limits(client).build().map_err(|error| Failed::new(INTERNAL, error.to_string()))
+/// A request with a key, if there is one.
+pub(super) fn with_key(request: Builder, key: Option<&str>) -> Builder {
+    match key {
+        Some(key) => request.header(AUTHORIZATION, format!("Bearer {key}")),
+        None => request,
+    }
 }
 
 /// Runs a call to its end.
@@ -235,7 +230,7 @@ pub(super) fn wait<T>(work: impl Future<Output = Result<T, Failed>>) -> Result<T
 pub(super) async fn text_of(
     mut response: Response,
     url: &Url,
-    silent: impl Fn(reqwest::Error) -> Failed,
+    silent: impl Fn(Unanswered) -> Failed,
 ) -> Result<String, Failed> {
     let mut body = Vec::new();
     while let Some(piece) = response.chunk().await.map_err(&silent)? {

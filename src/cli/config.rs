@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use acefleet::config::{load, show as documents};
+use acefleet::config::{Config, load, show as documents};
 use acefleet::node::raft_options;
+use acefleet::tls::{Pair, PairError, remarks};
 use clap::Args;
 
 use super::exit_code::CONFIGURATION;
@@ -32,6 +33,10 @@ pub fn check(file: Option<&Path>) -> u8 {
                 output::complain(missing);
                 return CONFIGURATION;
             }
+            if let Err(error) = certificate(&loaded.config) {
+                output::complain(&error.to_string());
+                return CONFIGURATION;
+            }
             match prepare::run(acefleet::node::reach::fault(&loaded.config)) {
                 Ok(None) => output::print("The settings are valid."),
                 Ok(Some(fault)) => {
@@ -46,6 +51,17 @@ pub fn check(file: Option<&Path>) -> u8 {
             output::refuse(&errors.problems)
         }
     }
+}
+
+/// Looks at the certificate of the API, and prints what is worth a warning.
+fn certificate(config: &Config) -> Result<(), PairError> {
+    let Some(files) = &config.tls else { return Ok(()) };
+    let pair = Pair::read(files)?;
+    let now = i64::try_from(acefleet_raft::host_clock().0 / 1_000).unwrap_or(i64::MAX);
+    for remark in remarks(&pair, &config.advertise_host, now) {
+        output::complain(&format!("warning: {remark}"));
+    }
+    Ok(())
 }
 
 /// Prints the values of this node, or one of the documents that come from the table of settings.

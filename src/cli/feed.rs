@@ -4,14 +4,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures::{Stream, StreamExt};
 use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue};
-use reqwest::{Response, StatusCode, Url};
+use reqwest::{Method, StatusCode, Url};
 use serde_json::Value;
 use sse_stream::{Sse, SseStream};
 
 use super::answer::{Answer, strange};
-use super::ask::{ANSWER_MAX, Call, SILENT, client, text_of};
+use super::ask::{ANSWER_MAX, Call, SILENT, text_of, with_key};
+use super::client::{Client, Response};
 use super::failed::{Failed, broken_off, refused, unreachable};
 
 /// Pause before a stream that ended is asked for again.
@@ -41,16 +43,14 @@ pub(super) async fn open(
     last: Option<&str>,
 ) -> Result<impl Stream<Item = Result<Frame, Failed>> + use<>, Failed> {
     // Nodes send a line at least once a second.
-    let mut request = client(|client| client.read_timeout(SILENT))?.get(url.clone());
-    if let Some(key) = key {
-        request = request.bearer_auth(key);
-    }
+    let client = Client::of(url, SILENT, None)?;
+    let mut request = with_key(Client::request(Method::GET, url), key);
     if let Some(last) = last.and_then(|last| HeaderValue::from_str(last).ok()) {
         request = request.header(LAST_EVENT_ID, last);
     }
-    let silent = |error| unreachable(url, &error, SILENT);
-    let response = request.send().await.map_err(silent)?;
-    let status = response.status();
+    let silent = |error| unreachable(url, &error);
+    let response = client.send(request, Bytes::new()).await.map_err(silent)?;
+    let status = response.status;
     if status != StatusCode::OK {
         let body = text_of(response, url, silent).await?;
         return Err(refused(url, status, &body));
@@ -61,7 +61,7 @@ pub(super) async fn open(
     // Bytes since the last frame: what never ends in one is no feed.
     let unread = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&unread);
-    let bytes = response.bytes_stream().take_while(move |piece| {
+    let bytes = response.pieces().take_while(move |piece| {
         let length = piece.as_ref().map_or(0, |piece| piece.len());
         std::future::ready(counted.fetch_add(length, Relaxed) + length <= ANSWER_MAX)
     });
@@ -73,7 +73,7 @@ pub(super) async fn open(
 }
 
 fn is_stream(response: &Response) -> bool {
-    let media_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let media_type = response.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     media_type.is_some_and(|found| found.to_ascii_lowercase().starts_with(MEDIA_TYPE))
 }
 

@@ -7,8 +7,10 @@ use std::time::Duration;
 use acefleet::config::load;
 use anyhow::{Context, ensure};
 use clap::Args;
+use reqwest::{StatusCode, Url};
 
-use super::failed::cause;
+use super::client::Client;
+use super::failed::Failed;
 use super::output;
 
 /// Docker knows 0 and 1 and reserves all others.
@@ -49,19 +51,30 @@ fn ask(file: Option<&Path>, args: &Healthcheck) -> anyhow::Result<String> {
     let url = format!("http://{}/{path}", local(config.http_bind));
     let limit = Duration::from_secs(args.timeout.into());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let (status, body) = runtime
-        .block_on(get(&url, limit))
-        .map_err(|error| anyhow::anyhow!("{url} does not answer: {}", cause(&error, limit)))?;
+    let (status, body) = runtime.block_on(get(&url, limit))?;
     let body: String = body.chars().take(LONGEST_ANSWER).collect();
     ensure!(status.is_success(), "{url} answers {}: {body}", status.as_u16());
     Ok(url)
 }
 
-async fn get(url: &str, limit: Duration) -> reqwest::Result<(reqwest::StatusCode, String)> {
-    // The node is on this host, so proxies from the environment must not be used.
-    let client = reqwest::Client::builder().no_proxy().timeout(limit).build()?;
-    let response = client.get(url).send().await?;
-    Ok((response.status(), response.text().await?))
+/// The node takes calls of its own host without TLS, too.
+async fn get(url: &str, limit: Duration) -> anyhow::Result<(StatusCode, String)> {
+    let at = Url::parse(url)?;
+    let client = Client::of(&at, limit, Some(limit)).map_err(why)?;
+    let silent = |error| anyhow::anyhow!("{url} does not answer: {error}");
+    let mut response = client.get(&at).await.map_err(silent)?;
+    let mut body = Vec::new();
+    while let Some(piece) = response.chunk().await.map_err(silent)? {
+        body.extend_from_slice(&piece);
+        if body.len() > LONGEST_ANSWER * 4 {
+            break;
+        }
+    }
+    Ok((response.status, String::from_utf8_lossy(&body).into_owned()))
+}
+
+fn why(failed: Failed) -> anyhow::Error {
+    anyhow::anyhow!("{failed}")
 }
 
 /// Where a listener is reached from its own host.

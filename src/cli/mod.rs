@@ -22,6 +22,7 @@
 mod answer;
 mod ask;
 mod backup;
+mod client;
 mod config;
 mod core_dumps;
 mod debug;

@@ -15,7 +15,7 @@ use super::healthcheck;
 /// Which nodes are asked.
 #[derive(Clone, Args)]
 pub struct Where {
-    /// Base URL of a node, or its HOST:PORT; else the node that runs here with the same settings. Of several with commas between, the next
+    /// Base URL of a node, http:// or https://, or its HOST:PORT; else the node that runs here with the same settings. Of several with commas between, the next
     /// one is asked when one does not answer.
     #[arg(long, value_name = "URL", env = URL_NAME, value_parser = base_url, value_delimiter = ',')]
     pub(super) url: Vec<Url>,
@@ -117,12 +117,10 @@ fn base_url(text: &str) -> Result<Url, String> {
         );
     }
     match url.scheme() {
-        "http" => Ok(url),
-        "https" => {
-            Err("nodes speak plain HTTP: behind a proxy with HTTPS, give the HOST:PORT of the node itself"
-                .to_owned())
-        }
-        other => Err(format!("a node has no {other}:// address; write http://HOST:PORT or HOST:PORT")),
+        "http" | "https" => Ok(url),
+        other => Err(format!(
+            "a node has no {other}:// address; write http://HOST:PORT, https://HOST:PORT or HOST:PORT"
+        )),
     }
 }
 
@@ -144,10 +142,11 @@ mod tests {
             (" a", "http://a/"),
             ("10.0.0.1:81/sub", "http://10.0.0.1:81/sub"),
             ("[::1]:8000", "http://[::1]:8000/"),
+            ("https://a:8443", "https://a:8443/"),
         ] {
             assert_eq!(base_url(text).unwrap().as_str(), expected);
         }
-        for text in ["", "ftp://a", "https://a:8443", "unix:///x", "http://", "a b"] {
+        for text in ["", "ftp://a", "unix:///x", "http://", "a b"] {
             assert!(base_url(text).is_err_and(|why| why.contains("HOST:PORT")), "{text}");
         }
     }

@@ -14,7 +14,7 @@ use super::reader::Reader;
 use super::report::{Findings, Shown};
 use super::sources::Sources;
 use super::table::SETTINGS;
-use super::values::{BackupPlan, Config, LogFormat, ProxyUsers, Reads, Secret, Variant};
+use super::values::{BackupPlan, Config, LogFormat, ProxyUsers, Reads, Secret, TlsFiles, TlsPlain, Variant};
 use super::{capability, check, docker, vpn};
 
 /// The configuration unless a value without a default is missing, all settings for `config show`, and the findings.
@@ -69,6 +69,8 @@ fn read(r: &mut Reader) -> Option<Config> {
         reads: if r.word("ACEFLEET_READS") == 1 { Reads::Key } else { Reads::Open },
         allowed_hosts: r.optional_text("ACEFLEET_ALLOWED_HOSTS", parse::hosts).unwrap_or_default(),
         users: users(r),
+        tls: tls(r),
+        tls_plain: if r.word("ACEFLEET_TLS_PLAIN") == 1 { TlsPlain::Serve } else { TlsPlain::Refuse },
         docker_host: docker_host.clone(),
         docker_certs: docker_certs(r, docker_host.as_deref()),
         docker_network: r.optional_text("DOCKER_NETWORK", docker::network),
@@ -169,6 +171,24 @@ fn data_dir(r: &mut Reader) -> Option<PathBuf> {
             None
         }
     }
+}
+
+/// The certificate of the API and its key, if it has both. What is in the files is seen when they are opened.
+fn tls(r: &mut Reader) -> Option<TlsFiles> {
+    const NAMES: [&str; 2] = ["ACEFLEET_TLS_CERT", "ACEFLEET_TLS_KEY"];
+    let [cert, key] = NAMES.map(|name| r.optional_text(name, docker::file));
+    let (set, lacking, why) = match (cert, key) {
+        (Some(cert), Some(key)) => return Some(TlsFiles { cert, key }),
+        (Some(_), None) => (NAMES[0], NAMES[1], "name the file with its private key"),
+        (None, Some(_)) => (NAMES[1], NAMES[0], "name the file with its certificate"),
+        (None, None) => return None,
+    };
+    if r.sound(&NAMES) {
+        let line =
+            format!("{} is set and {lacking} is not: {why}, or remove both for plain HTTP", r.quote(set));
+        r.problem(lacking, line);
+    }
+    None
 }
 
 /// The directory with certificates, if the connection to the daemon uses TLS.

@@ -343,6 +343,13 @@ fn remarks(config: &Config, r: &mut Reader) {
         let line = format!("{} has no effect beside {}", r.quote("ACEFLEET_READS"), r.quote("ACEFLEET_OPEN"));
         r.findings.warning("ACEFLEET_READS", line);
     }
+    if config.tls.is_none()
+        && r.is_set("ACEFLEET_TLS_PLAIN")
+        && r.sound(&["ACEFLEET_TLS_PLAIN", "ACEFLEET_TLS_CERT", "ACEFLEET_TLS_KEY"])
+    {
+        let line = format!("{} has no effect without ACEFLEET_TLS_CERT", r.quote("ACEFLEET_TLS_PLAIN"));
+        r.findings.warning("ACEFLEET_TLS_PLAIN", line);
+    }
     if config.target_image.is_some() && config.variant != Variant::Krinkuto11Amd64 {
         let line = format!("{} has no effect beside {}", r.quote("ENGINE_VARIANT"), r.quote("TARGET_IMAGE"));
         r.findings.warning("ENGINE_VARIANT", line);

@@ -109,6 +109,14 @@ pub fn directory(text: &str) -> Result<PathBuf, Reason> {
     Ok(PathBuf::from(text))
 }
 
+/// A file; it is not opened.
+pub fn file(text: &str) -> Result<PathBuf, Reason> {
+    match text.contains("-----BEGIN") {
+        true => Err("this is what belongs into the file: name the file instead".into()),
+        false => directory(text),
+    }
+}
+
 /// Keys that stand in examples, in lower case, letters and digits only.
 const SAMPLES: &[&str] = &[
     "apikey",

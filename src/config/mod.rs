@@ -50,7 +50,8 @@ pub use layer::Source;
 pub use report::{ConfigErrors, Finding, Shown};
 pub use sources::{Host, Sources};
 pub use values::{
-    BackupPlace, BackupPlan, Config, ControlAuth, LogFormat, ProxyUsers, Reads, Secret, Variant, VpnConfig,
+    BackupPlace, BackupPlan, Config, ControlAuth, LogFormat, ProxyUsers, Reads, Secret, TlsFiles, TlsPlain,
+    Variant, VpnConfig,
 };
 
 /// Settings that passed every check.

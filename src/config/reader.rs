@@ -311,8 +311,11 @@ fn shorten(text: &str) -> String {
     }
 }
 
-/// Hides what precedes an @ in a URL: it may be a password.
+/// Hides what precedes an @ in a URL, as it may be a password, and what may be a key in the place of the name of its file.
 fn hide_password(text: &str) -> String {
+    if text.contains("-----BEGIN") {
+        return "(PEM)".to_owned();
+    }
     match (text.find("://"), text.rfind('@')) {
         (Some(scheme), Some(at)) if scheme < at => format!("{}://…{}", &text[..scheme], &text[at..]),
         _ => text.to_owned(),

@@ -12,6 +12,8 @@ pub const VPN_MODES: &[&str] = &["single", "redundant"];
 pub const READS: &[&str] = &["open", "key"];
 /// Words of `ACEFLEET_AUTH_ROLE`.
 pub const USER_ROLES: &[&str] = &["viewer", "operator", "admin"];
+/// Words of `ACEFLEET_TLS_PLAIN`.
+pub const TLS_PLAIN: &[&str] = &["refuse", "serve"];
 /// Words of `ACEFLEET_LOG_FORMAT`.
 pub const LOG_FORMATS: &[&str] = &["text", "json"];
 
@@ -145,6 +147,21 @@ pub const SETTINGS: &[Setting] = &[
     Setting::new(
         "ACEFLEET_RATE_FACTOR", Section::Api, Kind::Count { min: 0, max: 1_000 }, "1", "10",
         "Limits of callers to this node, times this: of wrong keys, of changes and of starts. 0 = none. They are far above what programs need.",
+    ),
+
+    Setting::new(
+        "ACEFLEET_TLS_CERT", Section::Api, Kind::File, "", "/etc/acefleet/tls/fullchain.pem",
+        "PEM file with the certificate of this node and those of its intermediate authorities, in this order. With it and `ACEFLEET_TLS_KEY` the \
+         API speaks HTTPS. Both files are read again when they change.",
+    ).default_words("none: plain HTTP"),
+    Setting::new(
+        "ACEFLEET_TLS_KEY", Section::Api, Kind::File, "", "/etc/acefleet/tls/privkey.pem",
+        "PEM file with the private key of that certificate, without a passphrase, readable for the user of the node.",
+    ).default_words("none"),
+    Setting::new(
+        "ACEFLEET_TLS_PLAIN", Section::Api, Kind::OneOf(TLS_PLAIN), "refuse", "serve",
+        "What other hosts get that call without TLS a node that has it: the advice to use `https://` (`refuse`), or an answer as ever (`serve`), \
+         while clients move one by one. Calls from the node's own host are always answered.",
     ),
 
     Setting::new(

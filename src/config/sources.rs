@@ -155,7 +155,7 @@ fn toml_layer(named: Option<(PathBuf, String)>, findings: &mut Findings) -> Opti
 }
 
 /// The text of a file, or none when there is no such file.
-pub(super) fn read_file(path: &Path) -> Result<Option<String>, String> {
+pub(crate) fn read_file(path: &Path) -> Result<Option<String>, String> {
     // To open a pipe waits for who writes, which may be for ever.
     let opened = OpenOptions::new().read(true).custom_flags(nix::fcntl::OFlag::O_NONBLOCK.bits()).open(path);
     let file = match opened {

@@ -46,6 +46,24 @@ pub enum Reads {
     Key,
 }
 
+/// What callers from other hosts get without TLS, at a node that has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsPlain {
+    /// The advice to call by HTTPS.
+    Refuse,
+    /// What they ask for.
+    Serve,
+}
+
+/// The certificate of the API, and its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// `ACEFLEET_TLS_CERT`: a PEM file with the chain, the certificate of the node first.
+    pub cert: PathBuf,
+    /// `ACEFLEET_TLS_KEY`: a PEM file with its private key.
+    pub key: PathBuf,
+}
+
 /// A text that never appears in logs or in `config show`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(pub String);
@@ -114,6 +132,10 @@ pub struct Config {
     pub reads: Reads,
     /// `ACEFLEET_ALLOWED_HOSTS`: names by which an open node may be called.
     pub allowed_hosts: Vec<String>,
+    /// `ACEFLEET_TLS_CERT` and `ACEFLEET_TLS_KEY`; none: the API is plain HTTP.
+    pub tls: Option<TlsFiles>,
+    /// `ACEFLEET_TLS_PLAIN`: what others get without TLS.
+    pub tls_plain: TlsPlain,
     /// `ACEFLEET_TRUSTED_PROXIES`: whose connections may be idle in any number.
     pub trusted_proxies: Vec<IpNet>,
     /// `ACEFLEET_AUTH_HEADER`: users whom trusted proxies have signed in; none: nobody is believed about users.

@@ -228,6 +228,7 @@ mod tests {
             capacity: 3,
             docker_network: None,
             vpns: vec![],
+            scheme: Default::default(),
         };
         write(1, Command::SetPolicy(Policy { min_replicas: 2, ..Policy::default() }));
         write(2, Command::NodeUp(info));

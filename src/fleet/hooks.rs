@@ -135,6 +135,7 @@ mod tests {
                 capacity: 3,
                 docker_network: None,
                 vpns: vec![],
+                scheme: Default::default(),
             }));
             write(Command::NodeDocker { node: NodeId(id), docker: DockerState::Available });
         }

@@ -173,6 +173,7 @@ mod tests {
                 capacity: 3,
                 docker_network: None,
                 vpns: vec![VpnInfo { container: container.clone(), ports }],
+                scheme: Default::default(),
             }),
             Command::NodeDocker { node, docker: acefleet_registry::node::DockerState::Available },
             vpn(VpnHealth::Healthy),

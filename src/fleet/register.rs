@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use acefleet_registry::{Command, NodeInfo};
+use acefleet_registry::{Command, Level, NodeInfo, Scheme};
 use tokio_util::sync::CancellationToken;
 
 use crate::agent::engine_network::EngineNetwork;
@@ -24,11 +24,16 @@ fn info(fleet: &Fleet) -> NodeInfo {
         capacity: config.capacity(if state.has_policy() { state.policy() } else { &config.policy }),
         docker_network: EngineNetwork::of(config).name().map(str::to_owned),
         vpns: config.vpn.as_ref().map(|vpn| vpn.containers.clone()).unwrap_or_default(),
+        // Members of an earlier version would not note it. The level of the state rises when they are gone.
+        scheme: match config.tls.is_some() && state.level() >= Level::API_SCHEMES {
+            true => Scheme::Https,
+            false => Scheme::Http,
+        },
     }
 }
 
 /// Runs until cancelled. Nothing else changes what a node says of itself, and of that only a capacity that follows from the settings of the
-/// cluster changes later.
+/// cluster changes later, and its scheme when the cluster has the level for it.
 pub async fn run(fleet: Fleet, cancel: CancellationToken) {
     let mut changes = fleet.cluster().fleet_changes();
     let keep = async {

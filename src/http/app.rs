@@ -1,6 +1,6 @@
 //! The state that all handlers share.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use acefleet_registry::{Elapsed, WallMs};
@@ -17,6 +17,7 @@ use crate::http::request::auth::Guard;
 use crate::http::request::body::Bodies;
 use crate::http::request::rates::Rates;
 use crate::http::request::refusals::Refusals;
+use crate::tls::Tls;
 
 /// How long a value of this node's age is used.
 const AGE_GOOD_FOR: Duration = Duration::from_millis(100);
@@ -42,17 +43,20 @@ struct Inner {
     age: Mutex<Option<(Instant, HeaderValue)>>,
     /// Room for those who follow a log.
     followers: Arc<Semaphore>,
+    /// Set before the first request, if at all.
+    tls: OnceLock<Tls>,
 }
 
 impl App {
     pub fn new(fleet: Fleet, token: Option<&Secret>) -> Self {
         let key = Guard::new(fleet.clone(), token);
         let counters = Counters::new(fleet.view().state.events());
-        let (bodies, rendered, feed, age) = Default::default();
+        let (bodies, rendered, feed, age, tls) = Default::default();
         let followers = Arc::new(Semaphore::new(FOLLOWERS_MAX));
         let refusals = Refusals::new(counters.registry());
         let rates = Rates::new(fleet.config().rate_factor, MonotonicClock);
-        let inner = Inner { fleet, key, refusals, rates, bodies, rendered, counters, feed, age, followers };
+        let inner =
+            Inner { fleet, key, refusals, rates, bodies, rendered, counters, feed, age, followers, tls };
         Self { inner: Arc::new(inner) }
     }
 
@@ -78,6 +82,16 @@ impl App {
 
     pub fn rendered(&self) -> &Rendered {
         &self.inner.rendered
+    }
+
+    pub fn set_tls(&self, tls: Option<Tls>) {
+        if let Some(tls) = tls {
+            self.inner.tls.get_or_init(|| tls);
+        }
+    }
+
+    pub fn tls(&self) -> Option<&Tls> {
+        self.inner.tls.get()
     }
 
     pub fn feed(&self) -> &Feed {

@@ -31,6 +31,7 @@ use crate::http::request::call::Arrival;
 use crate::http::request::refusals::Reason;
 use crate::http::request::{doubled, forwarded, origin, path, visitors};
 use crate::http::{roles, routes};
+use crate::tls::Tls;
 
 /// A rendered answer, or the body of a handler.
 pub(crate) type AnswerBody = Either<Full<Bytes>, Body>;
@@ -53,6 +54,18 @@ impl Api {
         let app = App::new(fleet, token);
         let routed = routes::routes(app.clone());
         Self { parts: Arc::new(Parts { app, routed }) }
+    }
+
+    /// The same with TLS. What was set first stays.
+    #[must_use]
+    pub fn with_tls(self, tls: Option<Tls>) -> Self {
+        self.parts.app.set_tls(tls);
+        self
+    }
+
+    /// TLS of this node, if it has any.
+    pub(crate) fn tls(&self) -> Option<&Tls> {
+        self.parts.app.tls()
     }
 
     /// Proxies that may have any number of idle connections.
@@ -113,6 +126,17 @@ impl Api {
             let from = origin::address_of(&extensions, request.headers(), app);
             app.refusals().note(Reason::ForeignPage, from, "", None);
         })
+    }
+
+    /// A refusal before anything is looked at.
+    pub(crate) fn turn_down(
+        &self,
+        request: &hyper::Request<Wanted>,
+        problem: Problem,
+    ) -> Response<AnswerBody> {
+        let mut response = self.turn_away(&Seen::now(request), request.uri().path(), problem);
+        cors::mark(response.headers_mut());
+        response.map(Either::Right)
     }
 
     fn turn_away(&self, seen: &Seen, path: &str, problem: Problem) -> Response<Body> {

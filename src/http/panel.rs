@@ -1,7 +1,6 @@
 //! `/panel/`: the web panel. Its files are in the binary, compressed when it was built, and all links are relative, so they work below
 //! any path.
 
-use acefleet_registry::address::join;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::header::{
@@ -36,7 +35,7 @@ async fn to_page() -> Response {
 async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
     let policy = {
         let view = app.fleet().view();
-        policy(view.state.nodes().map(|node| join(&node.info.advertise_host, node.info.http_port)))
+        policy(view.state.nodes().map(|node| node.info.api_url()))
     };
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
@@ -57,13 +56,12 @@ fn weak(tag: &HeaderValue) -> Option<HeaderValue> {
     HeaderValue::try_from(format!("W/{}", tag.to_str().ok()?)).ok()
 }
 
-/// The content policy for a page that goes on at these addresses, `host:port` each.
+/// The content policy for a page that goes on at these URLs.
 fn policy(members: impl Iterator<Item = String>) -> HeaderValue {
     // Whatever could end the directive, or begin another one, is no part of an address.
-    let plain = |address: &String| {
-        address.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte))
-    };
-    let urls: String = members.filter(plain).map(|address| format!(" http://{address}")).collect();
+    let plain =
+        |url: &String| url.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_:[]/".contains(&byte));
+    let urls: String = members.filter(plain).map(|url| format!(" {url}")).collect();
     let policy = format!(
         "default-src 'self'; connect-src 'self'{urls}; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
     );
@@ -76,12 +74,18 @@ mod tests {
 
     #[test]
     fn the_policy_names_members_and_nothing_else() {
-        let members =
-            ["10.0.0.11:8000", "node-b:8000", "[fd00::1]:8000", "x; script-src *:1", "a b:1", "ü:1"];
+        let members = [
+            "http://10.0.0.11:8000",
+            "https://node-b:8000",
+            "http://[fd00::1]:8000",
+            "http://x; script-src *:1",
+            "http://a b:1",
+            "http://ü:1",
+        ];
         let policy = policy(members.iter().map(|member| (*member).to_owned()));
         assert_eq!(
             policy.to_str().unwrap_or_default(),
-            "default-src 'self'; connect-src 'self' http://10.0.0.11:8000 http://node-b:8000 http://[fd00::1]:8000; \
+            "default-src 'self'; connect-src 'self' http://10.0.0.11:8000 https://node-b:8000 http://[fd00::1]:8000; \
              frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
         );
     }

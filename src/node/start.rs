@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use acefleet_raft::{Failure, Options};
+use acefleet_raft::{Failure, Options, StartError};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -13,12 +13,14 @@ use super::{NodeError, raft_options, supervisor, volume};
 use crate::access;
 use crate::agent::{self, AgentHandle, ContainerRuntime, DockerRuntime};
 use crate::backups;
-use crate::config::{Config, Secret};
+use crate::config::{Config, Secret, TlsFiles};
 use crate::fleet::hooks::NodeHooks;
 use crate::fleet::{Fleet, gossip, leader, outbox_reader, own_settings, register, series};
 use crate::http;
 use crate::peers::SoftState;
 use crate::relay;
+use crate::tls::pair::Contents;
+use crate::tls::{self, Tls};
 
 /// Time for running requests after the signal to stop.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -60,6 +62,7 @@ pub struct Node {
     http: TcpListener,
     limits: http::Limits,
     token: Secret,
+    tls: Option<Tls>,
     stop: CancellationToken,
     background: CancellationToken,
     tracker: TaskTracker,
@@ -74,6 +77,7 @@ impl Node {
         let Parts { config, http, cluster, replication, runtime, stop, reads_outbox } = parts;
         // Raises the limit of open files, of which the cluster port takes its share.
         let limits = http::Limits::of_this_process();
+        let certificate = certificate(&config).await?;
         let config = Arc::new(config);
         let soft = Arc::new(SoftState::default());
         let hooks = Arc::new(NodeHooks::new(Arc::clone(&soft), config.data_dir.clone()));
@@ -106,13 +110,20 @@ impl Node {
         tracker.spawn(relay::run(cluster.clone(), Arc::clone(&config), stats, background.clone()));
         let figures = Arc::clone(fleet.backups());
         tracker.spawn(backups::run(cluster.clone(), Arc::clone(&config), figures, background.clone()));
+        let tls = certificate.map(|(tls, files, contents)| {
+            let (keeper, host) = (Arc::clone(&tls.keeper), config.advertise_host.clone());
+            let of_cluster = fleet.clone();
+            let now = move || i64::try_from(of_cluster.wall_now().0 / 1_000).unwrap_or(i64::MAX);
+            tracker.spawn(tls::watch::run(files, contents, keeper, host, now, background.clone()));
+            tls
+        });
         tracker.spawn(access::announce(Arc::clone(&config), cluster.clone(), background.clone()));
         tracker.spawn(supervisor::keep_alive(cluster, background.clone()));
         tracker.close();
         volume::warn(&config.data_dir);
         announce(&config, http.local_addr().ok(), &fleet);
         supervisor::ready();
-        Ok(Self { fleet, agent, http, limits, token, stop, background, tracker })
+        Ok(Self { fleet, agent, http, limits, token, tls, stop, background, tracker })
     }
 
     /// The cluster as this node sees and changes it.
@@ -126,10 +137,10 @@ impl Node {
     /// # Errors
     /// See [`NodeError`].
     pub async fn run(self) -> Result<(), NodeError> {
-        let Self { fleet, agent, http, limits, token, stop, background, tracker } = self;
+        let Self { fleet, agent, http, limits, token, tls, stop, background, tracker } = self;
         let cluster = fleet.cluster().clone();
         let stop_serving = stop.child_token();
-        let api = http::Api::new(fleet, Some(&token));
+        let api = http::Api::new(fleet, Some(&token)).with_tls(tls);
         let serving = http::serve(http, api, limits, stop_serving.clone(), DRAIN);
         tokio::pin!(serving);
         let failure = tokio::select! {
@@ -160,6 +171,19 @@ impl Node {
             }
         }
     }
+}
+
+/// The certificate of the API with what its files hold, if it has one.
+async fn certificate(config: &Config) -> Result<Option<(Tls, TlsFiles, Contents)>, NodeError> {
+    let Some(files) = config.tls.clone() else { return Ok(None) };
+    let plain = config.tls_plain;
+    let read = tokio::task::spawn_blocking(move || {
+        let contents = Contents::read(&files);
+        let pair = contents.pair().map_err(|error| StartError::Config(error.to_string()))?;
+        let tls = Tls::new(pair, plain).map_err(|error| StartError::Internal(error.to_string()))?;
+        Ok::<_, StartError>((tls, files, contents))
+    });
+    Ok(Some(read.await.map_err(anyhow::Error::from)??))
 }
 
 fn announce(config: &Config, http: Option<SocketAddr>, fleet: &Fleet) {

@@ -57,6 +57,7 @@ impl World {
             capacity: 10,
             docker_network: None,
             vpns,
+            scheme: Default::default(),
         }));
     }
 

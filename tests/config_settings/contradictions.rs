@@ -228,3 +228,22 @@ fn the_secret_of_the_nodes_is_no_key_for_programs() {
     }
     valid(&[("API_KEY", "fedcba9876543210fedcba9876543210"), ("ACEFLEET_CLUSTER_SECRET", SECRET)]);
 }
+
+#[test]
+fn a_certificate_and_its_key_belong_together() {
+    let (cert, key) = (("ACEFLEET_TLS_CERT", "/tls/cert.pem"), ("ACEFLEET_TLS_KEY", "/tls/key.pem"));
+    let line = refused(&[cert]);
+    assert!(
+        line.starts_with("ACEFLEET_TLS_CERT=/tls/cert.pem (environment) is set and ACEFLEET_TLS_KEY is not"),
+        "{line}"
+    );
+    assert!(refused(&[key]).contains("ACEFLEET_TLS_CERT is not: name the file with its certificate"));
+    // The files are opened by who starts, or checks: here they need not exist.
+    assert!(valid(&[cert, key]).config.tls.is_some());
+    let plain = ("ACEFLEET_TLS_PLAIN", "serve");
+    assert_eq!(warnings(&[plain], "ACEFLEET_TLS_PLAIN").len(), 1);
+    assert_eq!(warnings(&[plain, cert, key], "ACEFLEET_TLS_PLAIN"), Vec::<String>::new());
+    // A key in the place of the name of its file is not shown.
+    let line = refused(&[cert, ("ACEFLEET_TLS_KEY", "-----BEGIN PRIVATE KEY-----\nMC4CAQ")]);
+    assert!(line.contains("name the file instead") && !line.contains("MC4"), "{line}");
+}

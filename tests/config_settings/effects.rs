@@ -161,6 +161,11 @@ fn beside(name: &str) -> &'static [(&'static str, &'static str)] {
         "ACEFLEET_BACKUP_EVERY" | "ACEFLEET_BACKUP_KEEP" | "ACEFLEET_BACKUP_KEEP_FOR" => {
             &[("ACEFLEET_BACKUP_TO", "/var/backups/acefleet")]
         }
+        "ACEFLEET_TLS_CERT" => &[("ACEFLEET_TLS_KEY", "/tls/key.pem")],
+        "ACEFLEET_TLS_KEY" => &[("ACEFLEET_TLS_CERT", "/tls/cert.pem")],
+        "ACEFLEET_TLS_PLAIN" => {
+            &[("ACEFLEET_TLS_CERT", "/tls/cert.pem"), ("ACEFLEET_TLS_KEY", "/tls/key.pem")]
+        }
         "ACEFLEET_AUTH_HEADER" => &[("ACEFLEET_TRUSTED_PROXIES", "10.0.0.5")],
         "ACEFLEET_AUTH_ROLE" => {
             &[("ACEFLEET_TRUSTED_PROXIES", "10.0.0.5"), ("ACEFLEET_AUTH_HEADER", "Remote-User")]

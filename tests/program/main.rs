@@ -12,3 +12,4 @@ mod golden;
 mod key;
 mod serve;
 mod supervised;
+mod tls;

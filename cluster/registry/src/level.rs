@@ -107,6 +107,8 @@ impl Level {
     pub const NOTES_BACKUPS: Self = Self(3);
     /// From here on who made a change may be a user whom a proxy has signed in.
     pub const NAMES_USERS: Self = Self(3);
+    /// From here on nodes say whether their API speaks TLS.
+    pub const API_SCHEMES: Self = Self(3);
     /// What this program knows.
     pub const CURRENT: Self = Self(3);
 }
@@ -131,6 +133,7 @@ impl Command {
             Self::NodeDocker { docker: DockerState::Stopping, .. }
             | Self::NodeReplaced { .. }
             | Self::StreamSilence { .. } => Level::SECOND,
+            Self::NodeUp(info) if !info.scheme.is_http() => Level::API_SCHEMES,
             Self::NodeUnavailable { .. } => Level::GIVES_UP_LOST_ENGINES,
             Self::StreamsSeen { .. } => Level::FINDS_STREAMS,
             Self::EngineHealth { fault: Some(_), .. } => Level::REPLACES_UNHEALTHY,

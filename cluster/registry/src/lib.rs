@@ -44,7 +44,7 @@ pub use records::actor::{Actor, BadUserName, Credential, UserName};
 pub use records::engine::Engine;
 pub use records::ids::{EngineId, NodeId, OpId};
 pub use records::key::{KeyName, NamedKey, Role};
-pub use records::node::{Node, NodeInfo};
+pub use records::node::{Node, NodeInfo, Scheme};
 pub use records::policy::Policy;
 pub use records::stream::Stream;
 pub use records::time::{Elapsed, WallMs};

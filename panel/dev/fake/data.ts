@@ -39,6 +39,9 @@ export interface World {
   }[];
 }
 
+/** Both ways in which a node says where its API is. */
+export const addressed = (at: string) => ({ http_address: at, url: `http://${at}` });
+
 const node = (name: string, i: number, extra: Partial<NodeObject>): NodeObject => ({
   name,
   id: 1000 + i,
@@ -46,7 +49,7 @@ const node = (name: string, i: number, extra: Partial<NodeObject>): NodeObject =
   state: 'up',
   address: `10.0.0.${11 + i}:8001`,
   version: '0.1.0',
-  http_address: `10.0.0.${11 + i}:8000`,
+  ...addressed(`10.0.0.${11 + i}:8000`),
   docker: 'available',
   docker_error: null,
   capacity: 20,
@@ -88,7 +91,7 @@ export function world(https: string[], engines = 40, streams = 120): World {
     }),
   ];
   for (let i = nodes.length; i < https.length; i++) nodes.push(node(`node-${'abcdefg'[i]}`, i, {}));
-  nodes.forEach((n, i) => (n.http_address = https[i] ?? n.http_address));
+  nodes.forEach((n, i) => Object.assign(n, addressed(https[i] ?? n.http_address ?? '')));
   const vpns = [
     vpn('node-a', 'gluetun-a1', true, 'Amsterdam', 'Netherlands', 51413, 7),
     vpn('node-a', 'gluetun-a2', false, 'Madrid', 'Spain', null, 4),

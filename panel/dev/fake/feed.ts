@@ -24,7 +24,7 @@ export function serveFeed(f: Fleet, me: string, req: IncomingMessage, res: Serve
   const events = w.events;
   const newest = events.at(-1)?.id ?? 0;
   const behind = Math.max(0, from ? Number(from[3]) : newest - Number(url.searchParams.get('tail') ?? 0));
-  const members = w.nodes.map((n) => ({ name: n.name, http: n.http_address }));
+  const members = w.nodes.map((n) => ({ name: n.name, http: n.http_address, url: n.url }));
   send(
     'hello',
     {

@@ -1,6 +1,6 @@
 /** The state behind all fake nodes of one process, and what can be done to it. */
 import type { LogEvent } from '../../src/lib/feed/types';
-import { ago, engine, event, int, stream, type World } from './data';
+import { addressed, ago, engine, event, int, stream, type World } from './data';
 
 /** A registry keeps ended streams for an hour; so many here, so that a long run comes to rest soon. */
 const ENDED_MAX = 1000;
@@ -88,7 +88,7 @@ export class Fleet {
 
   /** A copy of the last node joins under another address. */
   join(name: string, http_address: string): void {
-    const n = { ...structuredClone(this.world.nodes.at(-1)), name, http_address, engines: 0, streams: 0 };
+    const n = { ...structuredClone(this.world.nodes.at(-1)), name, ...addressed(http_address), engines: 0, streams: 0 };
     this.world.nodes.push(n as World['nodes'][number]);
     this.change('node', name, n);
   }

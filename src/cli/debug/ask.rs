@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures::future::join_all;
-use reqwest::{Client, StatusCode, Url};
+use reqwest::{StatusCode, Url};
 use serde::Deserialize;
 use tokio::time::{Instant, timeout_at};
 
 use super::contents::{ALL_MAX, Contents, PART_MAX};
-use crate::cli::ask::{Call, client};
-use crate::cli::failed::{Failed, cause};
+use crate::cli::ask::Call;
+use crate::cli::client::{Client, Unanswered};
+use crate::cli::failed::Failed;
 
 /// Versions of the nodes that answered.
 pub(super) type Answered = BTreeMap<String, Option<String>>;
@@ -43,6 +44,8 @@ struct Cluster {
 struct Member {
     name: String,
     http_address: Option<String>,
+    /// Nodes of earlier versions do not say it.
+    url: Option<String>,
     version: Option<String>,
 }
 
@@ -51,14 +54,14 @@ type Part = (String, Result<String, String>);
 
 /// Asks these nodes for the members, and all members for the rest.
 pub(super) async fn all(urls: &[Url], within: Duration, contents: &mut Contents) -> Result<Answered, Failed> {
-    let client = client(|client| client)?;
     let room = Cell::new(ALL_MAX);
     let (mut members, mut versions) = (BTreeMap::new(), BTreeMap::new());
-    for (url, said) in join_all(urls.iter().map(|url| members_of(&client, url, within, &room))).await {
+    for (url, said) in join_all(urls.iter().map(|url| members_of(url, within, &room))).await {
         match said {
             Ok(cluster) => {
-                for Member { name, http_address, version } in cluster.nodes {
-                    let told = http_address.and_then(|at| Url::parse(&format!("http://{at}/")).ok());
+                for Member { name, http_address, url: said, version } in cluster.nodes {
+                    let said = said.or_else(|| http_address.map(|at| format!("http://{at}")));
+                    let told = said.and_then(|said| Url::parse(&said).ok());
                     // Where it was reached is better than what others say of it.
                     let reached = (name == cluster.node).then(|| url.clone());
                     let known = members.entry(name.clone()).or_insert(None);
@@ -73,7 +76,7 @@ pub(super) async fn all(urls: &[Url], within: Duration, contents: &mut Contents)
         contents.leave_out(folder(name), "there are too many nodes");
     }
     let asked = members.iter().take(NODES_MAX);
-    let parts = asked.map(async |(name, url)| (name, node(&client, name, url.as_ref(), within, &room).await));
+    let parts = asked.map(async |(name, url)| (name, node(name, url.as_ref(), within, &room).await));
     let mut answered = Answered::new();
     for (name, parts) in join_all(parts).await {
         for (path, said) in parts {
@@ -90,13 +93,12 @@ pub(super) async fn all(urls: &[Url], within: Duration, contents: &mut Contents)
 }
 
 async fn members_of<'a>(
-    client: &Client,
     url: &'a Url,
     within: Duration,
     room: &Cell<usize>,
 ) -> (&'a Url, Result<Cluster, String>) {
     let until = Instant::now() + within;
-    let said = get(client, Call::get(&["cluster"]).address(url), until, within, room).await;
+    let said = get(Call::get(&["cluster"]).address(url), until, within, room).await;
     let read = said.map_err(|lack| lack.why).and_then(|(_, text)| {
         serde_json::from_str(&text).map_err(|error| format!("what it answers is not understood: {error}"))
     });
@@ -104,13 +106,7 @@ async fn members_of<'a>(
 }
 
 /// All that one node says. When it falls silent, the rest is not asked for.
-async fn node(
-    client: &Client,
-    name: &str,
-    url: Option<&Url>,
-    within: Duration,
-    room: &Cell<usize>,
-) -> Vec<Part> {
+async fn node(name: &str, url: Option<&Url>, within: Duration, room: &Cell<usize>) -> Vec<Part> {
     let folder = folder(name);
     let Some(url) = url else { return vec![(folder, Err("it has not said its address yet".to_owned()))] };
     let until = Instant::now() + within;
@@ -119,7 +115,7 @@ async fn node(
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
         let mut at = Call::get(&path.split('/').collect::<Vec<_>>()).address(url);
         at.set_query(Some(query).filter(|query| !query.is_empty()));
-        match get(client, at, until, within, room).await {
+        match get(at, until, within, room).await {
             // Nodes that are not ready say why with 503.
             Ok((status, text)) if status.is_success() || status == StatusCode::SERVICE_UNAVAILABLE => {
                 parts.push((format!("{folder}/{file}"), Ok(text)));
@@ -145,16 +141,16 @@ struct Lack {
 
 /// One answer, whatever its status, if there is room for it.
 async fn get(
-    client: &Client,
     url: Url,
     until: Instant,
     within: Duration,
     room: &Cell<usize>,
 ) -> Result<(StatusCode, String), Lack> {
-    let silent = |error: reqwest::Error| Lack { why: cause(&error, within), is_silent: true };
+    let silent = |error: Unanswered| Lack { why: error.to_string(), is_silent: true };
     let large = |why: &str| Lack { why: why.to_owned(), is_silent: false };
     let read = async {
-        let mut response = client.get(url).send().await.map_err(silent)?;
+        let client = Client::of(&url, within, None).map_err(|failed| large(&failed.to_string()))?;
+        let mut response = client.get(&url).await.map_err(silent)?;
         let mut body = Vec::new();
         while let Some(piece) = response.chunk().await.map_err(silent)? {
             let left = room.get().checked_sub(piece.len()).ok_or_else(|| large("the bundle is full"))?;
@@ -164,7 +160,7 @@ async fn get(
                 return Err(large("it is too long"));
             }
         }
-        Ok((response.status(), String::from_utf8_lossy(&body).into_owned()))
+        Ok((response.status, String::from_utf8_lossy(&body).into_owned()))
     };
     let late = || Lack { why: format!("it was not done within {} s", within.as_secs()), is_silent: true };
     timeout_at(until, read).await.unwrap_or_else(|_| Err(late()))

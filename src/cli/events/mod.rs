@@ -76,6 +76,8 @@ struct Hello {
 #[derive(Deserialize)]
 struct Member {
     http: String,
+    /// Nodes of earlier versions do not say it.
+    url: Option<String>,
 }
 
 impl Reader<'_> {
@@ -207,6 +209,9 @@ fn note_lost(lost: Option<u64>) {
 
 /// The nodes that were named, then the others.
 fn members(named: &[Url], members: &[Member]) -> Vec<Url> {
-    let urls = members.iter().filter_map(|member| Url::parse(&format!("http://{}/", member.http)).ok());
+    let urls = members.iter().filter_map(|member| {
+        let url = member.url.clone().unwrap_or_else(|| format!("http://{}", member.http));
+        Url::parse(&url).ok()
+    });
     named.iter().cloned().chain(urls.filter(|url| !named.contains(url))).collect()
 }

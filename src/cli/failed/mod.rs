@@ -2,14 +2,12 @@
 
 mod refused;
 
-use std::error::Error;
 use std::fmt::{self, Display, Formatter};
-use std::time::Duration;
 
 use acefleet::config::table::URL_NAME;
 use reqwest::Url;
 
-use super::ask::CONNECT_LIMIT;
+use super::client::Unanswered;
 use super::exit_code::{CONFIGURATION, TEMPORARY};
 use super::output;
 pub(super) use refused::refused;
@@ -176,27 +174,21 @@ pub(super) fn without_parameters(url: &Url) -> String {
     shown.to_string()
 }
 
-/// What stopped a call, without what it was wrapped in on its way.
-pub(super) fn cause(error: &reqwest::Error, limit: Duration) -> String {
-    match (error.is_connect(), error.is_timeout()) {
-        (true, true) => return format!("no connection within {} s", CONNECT_LIMIT.as_secs()),
-        (false, true) => return format!("nothing came for {} s", limit.as_secs()),
-        _ => {}
-    }
-    let mut cause: &dyn Error = error;
-    while let Some(deeper) = cause.source() {
-        cause = deeper;
-    }
-    cause.to_string()
-}
-
-/// A node that does not answer within this time.
-pub(super) fn unreachable(url: &Url, error: &reqwest::Error, limit: Duration) -> Failed {
-    let (kind, to_do) = match error.is_connect() {
-        true => (Kind::NotConnected, "start a node there with `acefleet serve`, or name another one"),
-        false => (Kind::Silent, "its process may hang or be stopped: look on its host, or name another node"),
+/// A node that does not answer.
+pub(super) fn unreachable(url: &Url, error: &Unanswered) -> Failed {
+    let (kind, to_do) = match error {
+        Unanswered::Untrusted(_) => (
+            Kind::NotConnected,
+            "name the file of the authority that issued its certificate with SSL_CERT_FILE, call it by a name that the certificate \
+             has, or name another one",
+        ),
+        Unanswered::NoTls => (Kind::NotConnected, "write http://, or name another one"),
+        error if error.is_connect() => {
+            (Kind::NotConnected, "start a node there with `acefleet serve`, or name another one")
+        }
+        _ => (Kind::Silent, "its process may hang or be stopped: look on its host, or name another node"),
     };
-    let why = format!("{} does not answer: {}", host(url), cause(error, limit));
+    let why = format!("{} does not answer: {error}", host(url));
     Failed { code: TEMPORARY, why, to_do: Some(format!("{to_do} with --url or {URL_NAME}")), kind }
 }
 

@@ -10,7 +10,6 @@ pub(crate) mod tokens;
 use std::time::Instant;
 
 use acefleet_raft::{MemberStatus, Role};
-use acefleet_registry::address::join;
 use acefleet_registry::node::{Availability, DockerState};
 use acefleet_registry::rules::hosts::{Bound, Candidates, Obstacle};
 use acefleet_registry::rules::lost_hosts;
@@ -91,6 +90,9 @@ pub(crate) struct NodeRecord {
     version: Option<String>,
     /// `host:port` of its public API.
     http_address: Option<String>,
+    /// The same with how it is spoken to; null until it has registered.
+    #[schema(example = "https://10.0.0.11:8000")]
+    url: Option<String>,
     /// `available`, `unavailable`, `stopping` (the node is being stopped) or `unknown`, as for a host that is unavailable or down.
     docker: &'static str,
     /// What is wrong with its Docker daemon.
@@ -269,7 +271,7 @@ pub(crate) fn node(
         Some(DockerState::Stopping) => ("stopping", None),
         Some(DockerState::Unknown) | None => ("unknown", None),
     };
-    let http_address = record.map(|record| join(&record.info.advertise_host, record.info.http_port));
+    let http_address = record.map(|record| record.info.api_address());
     let streams = engines.iter().map(|engine| state.active_streams(engine.id)).sum();
     let drain = |deadline_ms: Option<Elapsed>| Drain {
         engines_left: engines.len(),
@@ -299,6 +301,7 @@ pub(crate) fn node(
         address: member.address,
         version: member.version.or_else(|| record.map(|record| record.info.version.clone())),
         http_address,
+        url: record.map(|record| record.info.api_url()),
         docker,
         docker_error,
         capacity: record.map(|record| record.info.capacity),

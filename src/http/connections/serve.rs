@@ -1,37 +1,32 @@
 //! Accepts connections and serves them until the node stops. Limits connections ([`slots`](super::slots)), header sizes, and the times
 //! for headers, for answers, at rest, and to finish.
 
-use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use acefleet_raft::Seldom;
 use futures::FutureExt;
-use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioTimer;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::http::connections::answering::{Answering, Draining};
+use crate::http::connections::client::{Answers, Client, Shared};
 use crate::http::connections::held::Held;
+use crate::http::connections::http2;
 use crate::http::connections::slots::{Kind, Limits, Slots};
-use crate::http::connections::stall::{Guarded, Phase, Wanted};
+use crate::http::connections::stall::Phase;
 use crate::http::front::Api;
-use crate::http::request::origin::Peer;
 use crate::sockets;
 
-/// From the first byte of a request to the end of its headers.
-const HEADERS_WITHIN: Duration = Duration::from_secs(10);
 /// Time that answers may wait for a slow client in all; see [`stall`](super::stall) for how it grows again.
-const ANSWERS_WAIT: Duration = Duration::from_secs(30);
+pub(super) const ANSWERS_WAIT: Duration = Duration::from_secs(30);
 /// Time that a connection may be idle between requests. Clients close idle ones earlier, so no request is lost.
-const REST_WITHIN: Duration = Duration::from_secs(150);
+pub(super) const REST_WITHIN: Duration = Duration::from_secs(150);
 /// Bytes of request line and headers: room for the longest stream id with every byte escaped, and for the headers of browsers. They are
 /// read without a key: the idle connections of one address may hold 32 MiB of them, all together 320 MB. The number of headers is
 /// limited to 100 by hyper.
@@ -42,13 +37,11 @@ const BUFFER_MAX: usize = HEADERS_SIZE_MAX;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 
 struct Server {
-    api: Api,
-    http: http1::Builder,
+    shared: Arc<Shared>,
     slots: Arc<Slots>,
     tasks: TaskTracker,
     /// Cancelled when connections should end with their current request.
     draining: CancellationToken,
-    drop_all: CancellationToken,
 }
 
 /// Serves until `shutdown`, then waits at most `grace` for running requests. `limits` are those of connections.
@@ -62,22 +55,22 @@ pub async fn serve(
     shutdown: CancellationToken,
     grace: Duration,
 ) -> anyhow::Result<()> {
-    let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new())
+    let mut http1 = http1::Builder::new();
+    http1
+        .timer(TokioTimer::new())
         .header_read_timeout(REST_WITHIN)
         .keep_alive(true)
         .max_buf_size(BUFFER_MAX)
         .max_header_size(HEADERS_SIZE_MAX);
     api.limit_readers(limits.readers);
+    let (tasks, drop_all) = (TaskTracker::new(), CancellationToken::new());
+    let streams = http2::Streams { tasks: tasks.clone(), drop_all: drop_all.clone(), patience: ANSWERS_WAIT };
+    let http2 = http2::builder(streams, HEADERS_SIZE_MAX as u32);
     let slots = Slots::new(limits, api.trusted_proxies().to_vec());
-    let server = Server {
-        api,
-        http,
-        slots,
-        tasks: TaskTracker::new(),
-        draining: CancellationToken::new(),
-        drop_all: CancellationToken::new(),
-    };
+    // As many requests as there could be of HTTP/1.1.
+    let requests = Arc::new(Semaphore::new(limits.shared));
+    let shared = Arc::new(Shared { api, http1, http2, requests, drop_all });
+    let server = Server { shared, slots, tasks, draining: CancellationToken::new() };
     tokio::select! {
         biased;
         () = shutdown.cancelled() => {}
@@ -120,48 +113,11 @@ impl Server {
         let Some(slot) = self.slots.take(peer.ip(), &phase, &closing) else { return };
         sockets::tune(&stream);
         sockets::expect_progress(&stream);
-        let health_only = slot.kind == Kind::Health;
+        let answers = if slot.kind == Kind::Health { Answers::Health } else { Answers::All };
         let held = Held::new(slot, phase.clone(), self.tasks.token());
-        let io = TokioIo::new(Guarded::new(stream, phase.clone(), HEADERS_WITHIN, ANSWERS_WAIT));
-        let api = self.api.clone();
-        let of_request = (Draining(closing.clone()), held.clone());
-        let service = service_fn(move |request: hyper::Request<Incoming>| {
-            let handling = phase.handling();
-            let mut request = request.map(|body| Wanted::new(body, &phase));
-            request.extensions_mut().insert(Peer(peer.ip()));
-            let (closing, held) = of_request.clone();
-            request.extensions_mut().insert(closing);
-            request.extensions_mut().insert(held);
-            let api = api.clone();
-            async move {
-                let response = match health_only {
-                    true => api.answer_for_health(request).await,
-                    false => api.answer(request).await,
-                };
-                Ok::<_, Infallible>(response.map(|body| Answering::new(body, handling)))
-            }
-        });
-        let connection = self.http.serve_connection(io, service).with_upgrades();
-        let drop_all = self.drop_all.clone();
-        self.tasks.spawn(async move {
-            let mut connection = pin!(connection);
-            let ended = async {
-                tokio::select! {
-                    ended = connection.as_mut() => return ended,
-                    () = closing.cancelled() => {}
-                }
-                connection.as_mut().graceful_shutdown();
-                connection.await
-            };
-            tokio::select! {
-                ended = ended => if let Err(error) = ended {
-                    tracing::trace!(%error, "connection ended");
-                },
-                () = drop_all.cancelled() => {}
-            }
-            // A WebSocket that it has become keeps its own share of it.
-            drop(held);
-        });
+        let client = Client { shared: Arc::clone(&self.shared), peer, phase, closing, held, answers };
+        let drop_all = self.shared.drop_all.clone();
+        self.tasks.spawn(async move { drop_all.run_until_cancelled(client.serve(stream)).await });
     }
 
     async fn finish(self, grace: Duration) {
@@ -170,7 +126,7 @@ impl Server {
         if tokio::time::timeout(grace, self.tasks.wait()).await.is_err() {
             tracing::warn!(left = self.tasks.len(), "requests did not finish in time; dropping them");
         }
-        self.drop_all.cancel();
+        self.shared.drop_all.cancel();
         self.tasks.wait().await;
     }
 }

@@ -4,14 +4,13 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
 /// No request in progress.
@@ -43,6 +42,8 @@ pub(crate) struct Phase(Arc<Inner>);
 struct Inner {
     phase: AtomicU8,
     since_ms: AtomicU64,
+    /// Requests that are handled: of HTTP/2 there may be several.
+    handled: AtomicUsize,
     /// An answer waits for the client.
     writing: AtomicBool,
     /// It is closed for another one.
@@ -55,7 +56,8 @@ impl Default for Phase {
     fn default() -> Self {
         let since_ms = AtomicU64::new(now_ms());
         let [writing, given_up, unread] = [(); 3].map(|()| AtomicBool::new(false));
-        Self(Arc::new(Inner { phase: AtomicU8::new(RESTING), since_ms, writing, given_up, unread }))
+        let (phase, handled) = (AtomicU8::new(RESTING), AtomicUsize::new(0));
+        Self(Arc::new(Inner { phase, since_ms, handled, writing, given_up, unread }))
     }
 }
 
@@ -70,7 +72,7 @@ pub(crate) struct Idle {
 impl Phase {
     /// The headers are complete. Dropping the guard ends the handling: with the last byte of the answer.
     pub fn handling(&self) -> Handling {
-        self.enter(HANDLING);
+        self.0.handled.fetch_add(1, Ordering::Relaxed);
         Handling(self.clone())
     }
 
@@ -80,7 +82,10 @@ impl Phase {
     }
 
     fn now(&self) -> u8 {
-        self.0.phase.load(Ordering::Relaxed)
+        match self.0.handled.load(Ordering::Relaxed) {
+            0 => self.0.phase.load(Ordering::Relaxed),
+            _ => HANDLING,
+        }
     }
 
     /// Its idle time, if it has no request in progress.
@@ -95,6 +100,17 @@ impl Phase {
                 Some(Idle { begun: true, since_ms })
             }
             _ => None,
+        }
+    }
+
+    /// Returns when it has had no request for this long.
+    pub async fn rested(&self, within: Duration) {
+        loop {
+            let rest = self
+                .idle()
+                .map_or(Duration::ZERO, |idle| Duration::from_millis(now_ms().saturating_sub(idle.since_ms)));
+            let Some(left) = within.checked_sub(rest).filter(|left| !left.is_zero()) else { return };
+            tokio::time::sleep(left).await;
         }
     }
 
@@ -113,7 +129,9 @@ pub(crate) struct Handling(Phase);
 
 impl Drop for Handling {
     fn drop(&mut self) {
+        // In this order, as requests of HTTP/2 end at the same time as others begin: what is counted is in use, whatever was entered.
         self.0.enter(RESTING);
+        self.0.0.handled.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -161,31 +179,43 @@ impl Drop for Wanted {
 
 /// How long writes may still wait for the client. Waiting reduces it, every byte that the client takes increases it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Patience {
+pub(crate) struct Patience {
     most: Duration,
-    left: Duration,
+    /// What is left of it.
+    pub left: Duration,
 }
 
 impl Patience {
-    fn of(most: Duration) -> Self {
+    /// All of it.
+    pub fn of(most: Duration) -> Self {
         Self { most, left: most }
     }
 
-    fn waited(&mut self, time: Duration) {
+    /// All that there may be.
+    pub fn most(self) -> Duration {
+        self.most
+    }
+
+    /// It waited so long.
+    pub fn waited(&mut self, time: Duration) {
         self.left = self.left.saturating_sub(time);
     }
 
-    fn took(&mut self, bytes: usize) {
+    /// The client took so much.
+    pub fn took(&mut self, bytes: usize) {
         let won = Duration::from_secs(1).saturating_mul(u32::try_from(bytes).unwrap_or(u32::MAX)) / PACE;
         self.left = self.left.saturating_add(won).min(self.most);
     }
 }
 
-/// A socket whose reads fail when headers take too long, and whose writes fail when the client takes answers too slowly.
-pub(crate) struct Guarded {
-    stream: TcpStream,
+/// A socket, or what TLS makes of it, whose reads fail when headers take too long, and whose writes fail when the client takes answers too
+/// slowly.
+pub(crate) struct Guarded<S> {
+    stream: S,
     phase: Phase,
     headers: Duration,
+    /// Bytes are the beginning of a request. Those of HTTP/2 need not be.
+    times_headers: bool,
     timer: Pin<Box<Sleep>>,
     patience: Patience,
     /// Runs while a write waits.
@@ -194,12 +224,18 @@ pub(crate) struct Guarded {
     discard: Option<usize>,
 }
 
-impl Guarded {
+impl<S: AsyncRead + AsyncWrite + Unpin> Guarded<S> {
     /// Headers may take `headers` from their first byte on. Writes may wait `patience` in all, and longer if the client takes much
     /// meanwhile.
-    pub fn new(stream: TcpStream, phase: Phase, headers: Duration, patience: Duration) -> Self {
+    pub fn new(stream: S, phase: Phase, headers: Duration, patience: Duration) -> Self {
         let timer = Box::pin(tokio::time::sleep(headers));
-        Self { stream, phase, headers, timer, patience: Patience::of(patience), stuck: None, discard: None }
+        let patience = Patience::of(patience);
+        Self { stream, phase, headers, times_headers: true, timer, patience, stuck: None, discard: None }
+    }
+
+    /// The same for HTTP/2, where bytes say nothing of requests.
+    pub fn without_headers(self) -> Self {
+        Self { times_headers: false, ..self }
     }
 
     /// The result of a write, or an error if it has waited too long.
@@ -221,8 +257,13 @@ impl Guarded {
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes its answer too slowly")))
     }
 
+    /// The same of what TLS has still to write.
+    fn bound_rest(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<()>>) -> Poll<io::Result<()>> {
+        self.bound(cx, written.map_ok(|()| 0)).map_ok(drop)
+    }
+
     fn note_bytes(&mut self) {
-        if self.phase.now() == RESTING {
+        if self.times_headers && self.phase.now() == RESTING {
             self.phase.enter(HEADERS);
             self.timer.as_mut().reset(Instant::now() + self.headers);
         }
@@ -250,7 +291,7 @@ impl Guarded {
     }
 }
 
-impl AsyncRead for Guarded {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Guarded<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -278,21 +319,23 @@ impl AsyncRead for Guarded {
     }
 }
 
-impl AsyncWrite for Guarded {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, buf);
         self.bound(cx, written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        self.bound_rest(cx, flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let left = match self.discard {
             Some(left) => left,
             None => {
-                ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
+                let shut = Pin::new(&mut self.stream).poll_shutdown(cx);
+                ready!(self.bound_rest(cx, shut))?;
                 if !self.phase.0.unread.load(Ordering::Relaxed) {
                     return Poll::Ready(Ok(()));
                 }
@@ -320,11 +363,11 @@ impl AsyncWrite for Guarded {
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
 
-    async fn pair(limit: Duration) -> (TcpStream, Guarded, Phase) {
+    async fn pair(limit: Duration) -> (TcpStream, Guarded<TcpStream>, Phase) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (server, _) = listener.accept().await.unwrap();

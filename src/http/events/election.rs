@@ -96,6 +96,7 @@ mod tests {
                 capacity: 3,
                 docker_network: None,
                 vpns: vec![],
+                scheme: Default::default(),
             })
         });
         let level = Command::RaiseLevel(Level::CURRENT);

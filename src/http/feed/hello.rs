@@ -1,6 +1,5 @@
 //! The first frame of a feed: who answers, from where on, and which other nodes may be asked.
 
-use acefleet_registry::address::join;
 use bytes::Bytes;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -38,6 +37,9 @@ pub(crate) struct HelloMember {
     name: String,
     /// `host:port` of its public API.
     http: String,
+    /// The same with how it is spoken to.
+    #[schema(example = "https://10.0.0.11:8000")]
+    url: String,
 }
 
 impl Hello {
@@ -52,7 +54,8 @@ impl Hello {
     ) -> Self {
         let member = |node: &acefleet_registry::Node| HelloMember {
             name: node.info.name.clone(),
-            http: join(&node.info.advertise_host, node.info.http_port),
+            http: node.info.api_address(),
+            url: node.info.api_url(),
         };
         Self {
             node: app.fleet().config().node_name.clone(),

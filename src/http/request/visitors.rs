@@ -3,8 +3,8 @@
 
 use std::net::IpAddr;
 
-use acefleet_registry::State;
 use acefleet_registry::address::bare;
+use acefleet_registry::{Scheme, State};
 use axum::http::header::{HOST, ORIGIN};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use url::Url;
@@ -85,17 +85,20 @@ pub(super) fn is_same_site(origin: &str, authority: &str, config: &Config) -> bo
 }
 
 /// Where the APIs of the members are.
-fn members(state: &State) -> impl Iterator<Item = (&str, u16)> {
-    state.nodes().map(|node| (node.info.advertise_host.as_str(), node.info.http_port))
+fn members(state: &State) -> impl Iterator<Item = (Scheme, &str, u16)> {
+    state.nodes().map(|node| (node.info.scheme, node.info.advertise_host.as_str(), node.info.http_port))
 }
 
 /// Whether the page comes from a member: the panel goes on at another one when the node that served it ends.
-fn is_of_member<'a>(origin: &str, mut members: impl Iterator<Item = (&'a str, u16)>) -> bool {
+fn is_of_member<'a>(origin: &str, mut members: impl Iterator<Item = (Scheme, &'a str, u16)>) -> bool {
     let Ok(origin) = Url::parse(origin) else { return false };
     let Some(host) = origin.host_str() else { return false };
     let port = origin.port_or_known_default();
-    origin.scheme() == "http"
-        && members.any(|(name, http)| bare(host).eq_ignore_ascii_case(bare(name)) && port == Some(http))
+    members.any(|(scheme, name, http)| {
+        origin.scheme() == scheme.as_str()
+            && bare(host).eq_ignore_ascii_case(bare(name))
+            && port == Some(http)
+    })
 }
 
 #[cfg(test)]
@@ -182,15 +185,24 @@ mod tests {
 
     #[test]
     fn pages_of_members_are_answered() {
-        let members = [("10.0.0.12", 8000), ("node-c.example.org", 80), ("fd00::1", 8000)];
+        let members = [
+            (Scheme::Http, "10.0.0.12", 8000),
+            (Scheme::Http, "node-c.example.org", 80),
+            (Scheme::Https, "fd00::1", 8000),
+            (Scheme::Https, "node-d", 443),
+        ];
         let is_of_member = |origin| is_of_member(origin, members.into_iter());
-        for ours in ["http://10.0.0.12:8000", "http://Node-C.example.org", "http://[fd00::1]:8000"] {
+        for ours in
+            ["http://10.0.0.12:8000", "http://Node-C.example.org", "https://[fd00::1]:8000", "https://node-d"]
+        {
             assert!(is_of_member(ours), "{ours}");
         }
         for foreign in [
             "http://10.0.0.12",
             "http://10.0.0.12:8001",
             "https://10.0.0.12:8000",
+            "http://[fd00::1]:8000",
+            "http://node-d:443",
             "http://10.0.0.120:8000",
             "null",
             "",

@@ -22,6 +22,7 @@ async fn another(node: &Node, capacity: u32) {
         capacity,
         docker_network: None,
         vpns: Vec::new(),
+        scheme: Default::default(),
     };
     node.write(Command::RaiseLevel(Level::CURRENT)).await;
     node.write(Command::NodeUp(info)).await;

@@ -39,6 +39,7 @@ mod settings;
 mod shapes;
 mod silent_figures;
 mod socket;
+mod tls;
 mod tokens;
 mod validation;
 mod vpn;

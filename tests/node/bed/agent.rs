@@ -111,6 +111,7 @@ impl Node {
             capacity: 100,
             docker_network: None,
             vpns: self.config.vpn.as_ref().map(|vpn| vpn.containers.clone()).unwrap_or_default(),
+            scheme: Default::default(),
         };
         self.write(Command::NodeUp(info)).await;
     }

@@ -1,6 +1,7 @@
 //! A whole node on a container engine in memory, and a client for it.
 
 pub mod agent;
+pub mod certificates;
 pub mod fake;
 pub mod follow;
 pub mod sse;

@@ -120,6 +120,7 @@ async fn two(settings: &[(&str, &str)]) -> [Node; 2] {
             capacity: 10,
             docker_network: None,
             vpns: vec![],
+            scheme: Default::default(),
         };
         node.write(Command::NodeUp(info)).await;
     }

@@ -110,6 +110,7 @@ mod tests {
             capacity: 1,
             docker_network: None,
             vpns: vec![],
+            scheme: Default::default(),
         });
         node.cluster().propose(OpId(high, low), mark, deadline).await.map(drop)
     }

@@ -170,6 +170,7 @@ fn mark(number: u64) -> acefleet_registry::Command {
         capacity: 1,
         docker_network: None,
         vpns: vec![],
+        scheme: Default::default(),
     })
 }
 

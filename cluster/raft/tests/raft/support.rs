@@ -47,6 +47,7 @@ pub fn mark(n: u64) -> Command {
         capacity: 1,
         docker_network: None,
         vpns: vec![],
+        scheme: Default::default(),
     })
 }
 

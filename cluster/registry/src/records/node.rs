@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use strum::{AsRefStr, IntoStaticStr, VariantNames};
 
+use crate::address::join;
 use crate::records::ids::{EngineId, NodeId};
 use crate::records::time::Elapsed;
 use crate::records::vpn::VpnInfo;
@@ -16,6 +17,31 @@ pub struct Leader {
     pub node: NodeId,
     /// Its term.
     pub term: u64,
+}
+
+/// How the public API of a node is spoken to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
+pub enum Scheme {
+    /// Without encryption.
+    #[default]
+    Http,
+    /// With TLS.
+    Https,
+}
+
+impl Scheme {
+    /// Whether it is the one of nodes that say nothing of it.
+    #[must_use]
+    pub fn is_http(&self) -> bool {
+        *self == Self::Http
+    }
+
+    /// As URLs begin with it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        self.into()
+    }
 }
 
 /// What a node says of itself when it starts.
@@ -39,6 +65,23 @@ pub struct NodeInfo {
     /// VPN containers in whose network its engines run; none for engines in the host's own network.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub vpns: Vec<VpnInfo>,
+    /// How its public API is spoken to.
+    #[serde(default, skip_serializing_if = "Scheme::is_http")]
+    pub scheme: Scheme,
+}
+
+impl NodeInfo {
+    /// `host:port` of its public API.
+    #[must_use]
+    pub fn api_address(&self) -> String {
+        join(&self.advertise_host, self.http_port)
+    }
+
+    /// URL of its public API, without a slash at its end.
+    #[must_use]
+    pub fn api_url(&self) -> String {
+        format!("{}://{}", self.scheme.as_str(), self.api_address())
+    }
 }
 
 /// Whether a node's Docker daemon answers. Only the transitions are replicated.

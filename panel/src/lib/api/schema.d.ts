@@ -2040,6 +2040,11 @@ export interface components {
             /** @description `host:port` of its public API. */
             http: string;
             name: string;
+            /**
+             * @description The same with how it is spoken to.
+             * @example https://10.0.0.11:8000
+             */
+            url: string;
         };
         /** @description The engines of a host. */
         HostHealth: {
@@ -2340,6 +2345,11 @@ export interface components {
              * @description Since when it answers no member; null while it answers one, once it counts as down, and while there is no leader to judge that.
              */
             unavailable_since?: string | null;
+            /**
+             * @description The same with how it is spoken to; null until it has registered.
+             * @example https://10.0.0.11:8000
+             */
+            url?: string | null;
             /** @description Software version of its last start. */
             version?: string | null;
         };

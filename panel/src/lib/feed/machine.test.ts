@@ -15,7 +15,11 @@ import {
 import type { Frame, Hello } from './types';
 
 const OWN = 'http://proxy:8000/';
-const members = ['a', 'b', 'c'].map((n) => ({ name: `node-${n}`, http: `10.0.0.1${n}:8000` }));
+const members = ['a', 'b', 'c'].map((n) => ({
+  name: `node-${n}`,
+  http: `10.0.0.1${n}:8000`,
+  url: `http://10.0.0.1${n}:8000`,
+}));
 const base = (n: string) => `http://10.0.0.1${n}:8000/`;
 const hello = (node: string, more: Partial<Hello> = {}): Frame => ({
   kind: 'hello',
@@ -208,6 +212,18 @@ describe('the feed', () => {
     r.s = initial('https://panel.example/acefleet/');
     r.live();
     expect(candidates(r.s)).toEqual(['https://panel.example/acefleet/']);
+  });
+
+  it('goes on at members with TLS, from either page', () => {
+    for (const own of ['https://10.0.0.1a:8000/', OWN]) {
+      const r = new Run();
+      r.s = initial(own);
+      r.live();
+      const url = 'https://10.0.0.1d:8000';
+      const object = { name: 'node-d', http_address: '10.0.0.1d:8000', url } as never;
+      r.frame({ kind: 'change', data: { revision: 6, type: 'node', key: 'node-d', object } });
+      expect(candidates(r.s)).toContain(`${url}/`);
+    }
   });
 
   it('rests while nobody looks, and resumes', () => {

@@ -200,13 +200,23 @@ function take(s: FeedState, frame: Frame, now: number, wall: number): [FeedState
   }
 }
 
-/** A page that came over TLS may not ask plain addresses: it goes on where it came from. */
-function reachable(s: FeedState, members: readonly { name: string; http?: string | null }[]): FeedState['members'] {
+/** A page that came over TLS may not ask plain addresses: it goes on at those with TLS, or where it came from. */
+function reachable(s: FeedState, members: readonly Member[]): FeedState['members'] {
   const plain = s.own.startsWith('http:');
-  return members.flatMap((m) => (m.http && plain ? [{ name: m.name, base: `http://${m.http}/` }] : []));
+  return members.flatMap(({ name, url, http }) => {
+    // Nodes of earlier versions say no URL, and have no TLS.
+    const at = url ?? (http && `http://${http}`);
+    return at && (plain || at.startsWith('https:')) ? [{ name, base: `${at}/` }] : [];
+  });
 }
 
-const addressed = (n: NodeObject) => ({ name: n.name, http: n.http_address });
+interface Member {
+  name: string;
+  url?: string | null;
+  http?: string | null;
+}
+
+const addressed = (n: NodeObject): Member => ({ name: n.name, url: n.url, http: n.http_address });
 
 /** Members after a change: some join and leave while a connection lasts. */
 function changed(s: FeedState, c: Change): FeedState['members'] {

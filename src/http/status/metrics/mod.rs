@@ -76,6 +76,11 @@ fn from_state(app: &App, snapshot: &Snapshot) -> prometheus::Result<Vec<MetricFa
     relay::write(&scrape, app.fleet().relay())?;
     raft::write(&scrape, app, snapshot)?;
     process::write(&scrape)?;
+    if let Some(tls) = app.tls() {
+        let until = tls.keeper.until() as f64;
+        let help = "When the certificate of this node's API ends, seconds since 1970";
+        scrape.gauge("acefleet_tls_certificate_end_timestamp_seconds", help, until)?;
+    }
     let readers = app.feed().readers() as f64;
     scrape.gauge("acefleet_feed_readers", "Readers of /events/stream on this node", readers)?;
     let mut families = scrape.gather();

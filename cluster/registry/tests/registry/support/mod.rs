@@ -209,6 +209,7 @@ pub fn node_info(id: u64, capacity: u32) -> NodeInfo {
         capacity,
         docker_network: None,
         vpns: vec![],
+        scheme: Default::default(),
     }
 }
 
