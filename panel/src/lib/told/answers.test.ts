@@ -217,7 +217,7 @@ function rust(file: string, item: string): string {
   const text = whole.replace(/^\s*\/\/.*$/gm, '').replace(/tracing::\w+!\([\s\S]*?\);/g, '');
   if (item === '') return text;
   const parts = [
-    ...text.matchAll(new RegExp(`^( *)(?:pub(?:\\(\\w+\\))? )?(?:const )?(?:async )?${item}\\b`, 'gm')),
+    ...text.matchAll(new RegExp(`^( *)(?:pub(?:\\([\\w: ]+\\))? )?(?:const )?(?:async )?${item}\\b`, 'gm')),
   ].map((m) => {
     const end = text.indexOf(`\n${m[1]}}`, m.index);
     return text.slice(m.index, end);
