@@ -46,7 +46,10 @@ async fn a_reader_gets_everything_first_and_then_what_changes() {
     let hello = feed.next().await.unwrap();
     assert_eq!((hello.event.as_str(), &hello.data["node"]), ("hello", &json!("a")));
     assert_eq!((&hello.data["resumed"], &hello.data["lost"]), (&json!(false), &json!(0)));
-    assert_eq!(hello.data["members"], json!([{"name": "a", "http": bed.address}]));
+    assert_eq!(
+        hello.data["members"],
+        json!([{"name": "a", "http": bed.address, "url": format!("http://{}", bed.address)}])
+    );
     let snapshot = feed.next().await.unwrap();
     assert_eq!((snapshot.event.as_str(), &snapshot.id), ("snapshot", &None));
     let engine = &snapshot.data["engines"][0];
