@@ -2,10 +2,9 @@
 
 use std::str::FromStr;
 
-use acefleet_raft::Applied;
 use acefleet_registry::command::CreateKey;
 use acefleet_registry::key::NAME_MAX;
-use acefleet_registry::{Command, KeyName, NamedKey, Reply, Role, State as Registry};
+use acefleet_registry::{Command, KeyName, NamedKey, Role, State as Registry};
 use axum::extract::{Path, State};
 use axum::http::header::CACHE_CONTROL;
 use axum::http::{HeaderValue, StatusCode};
@@ -17,7 +16,7 @@ use utoipa::ToSchema;
 
 use crate::access;
 use crate::http::answer::problem::{BlockedBody, DetailBody, InvalidBody, Problem};
-use crate::http::answer::snapshot::{Snapshot, written};
+use crate::http::answer::snapshot::{Snapshot, done, written};
 use crate::http::answer::time::zulu;
 use crate::http::app::App;
 use crate::http::events::log::EventBy;
@@ -209,14 +208,6 @@ fn lost(name: &KeyName) -> String {
     format!(
         "`acefleet key ls` (GET /keys) says whether there is a key {name} now: revoke it, and create it again"
     )
-}
-
-/// The revision of a write that was not refused.
-fn done(written: Applied) -> Result<u64, Problem> {
-    match written.reply {
-        Reply::Refused(refusal) => Err(refusal.into()),
-        _ => Ok(written.revision),
-    }
 }
 
 fn end(state: &Registry, name: &KeyName) -> Option<String> {

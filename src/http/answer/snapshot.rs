@@ -6,8 +6,8 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Instant;
 
-use acefleet_raft::{Cluster, View};
-use acefleet_registry::{Elapsed, Engine, NodeId, Stream, WallMs};
+use acefleet_raft::{Applied, Cluster, View};
+use acefleet_registry::{Elapsed, Engine, NodeId, Reply, Stream, WallMs};
 use axum::body::Body;
 use axum::extract::{FromRequestParts, MatchedPath};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
@@ -299,6 +299,17 @@ pub(crate) fn to_json(body: &impl Serialize) -> Vec<u8> {
         tracing::error!(%error, "an answer could not be written as JSON");
         b"null".to_vec()
     })
+}
+
+/// The revision of a write that was not refused.
+///
+/// # Errors
+/// Why it was refused.
+pub(crate) fn done(written: Applied) -> Result<u64, Problem> {
+    match written.reply {
+        Reply::Refused(refusal) => Err(refusal.into()),
+        _ => Ok(written.revision),
+    }
 }
 
 /// The answer to a write, with the revision that contains it.

@@ -1,10 +1,9 @@
 //! `GET /cluster/tokens`, `POST /cluster/tokens`, `DELETE /cluster/tokens/{id}`: tokens by which further nodes join. A token is in the answer to who
 //! asked for it, and nowhere else.
 
-use acefleet_raft::Applied;
 use acefleet_registry::command::CreateJoinToken;
 use acefleet_registry::join_token::{JoinToken, PublicKey, TTL_MAX_MS, TokenId, USES_MAX};
-use acefleet_registry::{Command, Credential, Reply};
+use acefleet_registry::{Command, Credential};
 use axum::extract::{Path, State};
 use axum::http::header::CACHE_CONTROL;
 use axum::http::{HeaderValue, StatusCode};
@@ -14,7 +13,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::http::answer::problem::{BlockedBody, DetailBody, InvalidBody, Problem};
-use crate::http::answer::snapshot::{Snapshot, written};
+use crate::http::answer::snapshot::{Snapshot, done, written};
 use crate::http::answer::time::zulu;
 use crate::http::app::App;
 use crate::http::events::log::EventBy;
@@ -204,14 +203,6 @@ pub(in crate::http) fn read(body: Option<&Value>) -> Result<(u64, u32), Problem>
     let uses = fields.at("uses").optional_integer(&mut checker, 1..=i64::from(USES_MAX)).unwrap_or(1);
     checker.finish()?;
     Ok((ttl.unsigned_abs().saturating_mul(1_000), u32::try_from(uses).unwrap_or(USES_MAX)))
-}
-
-/// The revision of a write that was not refused.
-fn done(written: Applied) -> Result<u64, Problem> {
-    match written.reply {
-        Reply::Refused(refusal) => Err(refusal.into()),
-        _ => Ok(written.revision),
-    }
 }
 
 #[cfg(test)]

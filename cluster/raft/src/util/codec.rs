@@ -6,7 +6,7 @@ use std::io;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// How deep values may be nested. Those of this program are half as deep; each level costs the decoder stack, and whoever runs out of stack
+/// How deep values may be nested. Samples of all formats have eight levels; each costs the decoder stack, and whoever runs out of stack
 /// ends the process.
 const DEPTH_MAX: usize = 64;
 
