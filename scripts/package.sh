@@ -59,6 +59,8 @@ sboms() {
 # licences: the texts of what is linked in and of what the panel's bundle has, which most of them ask to go along with the program.
 licences() {
     local package
+    # It asks for the crates of all systems, and a build leaves those of this one.
+    cargo fetch --locked --quiet
     "$TOOLS/bin/cargo-about" generate --locked --offline --fail --target "$TARGET" --manifest-path Cargo.toml \
         --config deploy/debian/about.toml deploy/debian/about.hbs
     scripts/panel.sh packages

@@ -8,7 +8,7 @@
 //! - [`plan`]: what has to be done, as pure functions; `driver`: does it
 //! - `starting`, `ending`, `last_look`, `last_words`: the life of one container; `pace`, `pull`: queue and images
 //! - `lacking`: whether this host has what starts found missing by name
-//! - `availability`, `docker_state`, `observe`: whether Docker answers, and what runs on it
+//! - `availability`, `docker_state`, `observe`: whether Docker answers, and what runs on it; `returning`: the end of a drain until then
 //! - `probe`, `watched`, [`health`]: whether engines answer; `collector`, [`samples`], [`silence`], `resume`: figures of
 //!   streams, and what follows from them
 //! - [`sockets`], `processes`, [`clients`], [`contradicted`]: whether engines are in use though no stream says so
@@ -69,6 +69,7 @@ mod processes;
 mod pull;
 mod report;
 mod resume;
+mod returning;
 pub mod runtime;
 pub mod samples;
 mod shown;
@@ -214,6 +215,7 @@ async fn formed(
     };
     tokio::join!(
         availability::announce(Arc::clone(&ctx)),
+        returning::announce(Arc::clone(&ctx)),
         observe::lists(Arc::clone(&ctx), observed),
         observe::events(Arc::clone(&ctx)),
         driver::reconcile(Arc::clone(&ctx), observations),

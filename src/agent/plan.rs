@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use acefleet_registry::cause::Cause;
 use acefleet_registry::command::Adopt;
 use acefleet_registry::engine::{EngineSpec, Kind, Phase, Ports};
 use acefleet_registry::{Engine, EngineId, NodeId, Policy, State};
@@ -142,14 +143,22 @@ fn unexpected_container(state: &State, node: NodeId, found: &Observed, busy: &Bu
         return None;
     }
     match labelled.and_then(|id| state.engine(id)) {
-        Some(engine) if !engine.phase.is_live() => remove("its engine has ended"),
-        Some(engine) if engine.node != node => None,
+        Some(engine) if !engine.phase.is_live() && !went_with_its_node(engine) => {
+            remove("its engine has ended")
+        }
+        Some(engine) if engine.phase.is_live() && engine.node != node => None,
         Some(engine) if engine.phase.is_serving() => remove("its engine runs in another container"),
         // Starts and stops of reserved and draining engines deal with it.
-        Some(_) => None,
-        None if !found.is_alive() => remove("it does not run and has no record"),
-        None => adoption(found, node, state.policy()).map(|found| Action::Adopt(Box::new(found))),
+        Some(engine) if engine.phase.is_live() => None,
+        None | Some(_) if !found.is_alive() => remove("it does not run and has no record"),
+        None | Some(_) => adoption(found, node, state.policy()).map(|found| Action::Adopt(Box::new(found))),
     }
+}
+
+/// Whether the record of an engine ended because its node was no member any more. Its container runs on, and the host that is a member again
+/// takes it up with its viewers.
+fn went_with_its_node(engine: &Engine) -> bool {
+    engine.ending.as_ref().is_some_and(|ending| ending.cause == Cause::NodeRemoved)
 }
 
 /// The record of a running container, from its labels. `None` if they do not say how to reach it.

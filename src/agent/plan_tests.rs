@@ -140,6 +140,17 @@ fn a_running_container_without_a_record_is_adopted() {
 }
 
 #[test]
+fn engines_of_a_node_that_was_removed_are_adopted_by_the_one_that_joins() {
+    let mut book = Book::new();
+    let id = book.reserve(OTHER, Kind::Acestream);
+    book.started(id, "a");
+    book.write(Command::NodeRemoved { node: OTHER });
+    assert!(!book.state.engine(id).unwrap().phase.is_live());
+    assert!(matches!(&book.drifted(&[seen("a", "running", Some(id))])[..], [Action::Adopt(_)]));
+    assert!(removes(&book.drifted(&[seen("a", "exited", Some(id))]), "a"));
+}
+
+#[test]
 fn an_adopted_container_is_known_by_its_id_not_by_its_old_label() {
     let mut book = Book::new();
     let old = book.running("a");

@@ -11,6 +11,7 @@ use object_store::{Error, ObjectStore, ObjectStoreExt, PutPayload};
 use tokio::time::timeout;
 
 use super::connector::Connector;
+use super::keep::Kept;
 use super::name::Name;
 use super::place::Unkept;
 
@@ -47,13 +48,17 @@ impl Bucket {
         Ok(Self { store: Arc::new(store), prefix, shown })
     }
 
-    /// Names of the backups in it.
+    /// The backups in it.
     ///
     /// # Errors
     /// When the store does not answer, or refuses.
-    pub async fn list(&self) -> Result<Vec<Name>, Unkept> {
+    pub async fn list(&self) -> Result<Vec<Kept>, Unkept> {
         let found = self.within("listed", self.store.list_with_delimiter(Some(&self.prefix))).await?;
-        Ok(found.objects.iter().filter_map(|object| Name::parse(object.location.filename()?)).collect())
+        let kept = found.objects.iter().filter_map(|object| {
+            let name = Name::parse(object.location.filename()?)?;
+            Some(Kept { name, bytes: object.size })
+        });
+        Ok(kept.collect())
     }
 
     /// Writes a backup: with one call, so that it is there whole or not at all.

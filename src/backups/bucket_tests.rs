@@ -52,11 +52,12 @@ async fn writes_lists_and_removes(bucket: &Bucket) {
     bucket.write(&name(1), made(1, b"first")).await.unwrap();
     bucket.write(&name(2), made(2, b"second one")).await.unwrap();
     let mut found = bucket.list().await.unwrap();
-    found.sort_by_key(|name| name.revision);
-    assert_eq!(found, [name(1), name(2)]);
+    found.sort_by_key(|kept| kept.name.revision);
+    let kept = |revision, bytes| Kept { name: name(revision), bytes };
+    assert_eq!(found, [kept(1, 5), kept(2, 10)]);
     bucket.remove(&name(1)).await.unwrap();
     bucket.remove(&name(1)).await.unwrap();
-    assert_eq!(bucket.list().await.unwrap(), [name(2)]);
+    assert_eq!(bucket.list().await.unwrap(), [kept(2, 10)]);
 }
 
 #[tokio::test]

@@ -21,8 +21,24 @@ pub struct Figure {
     pub kept: usize,
     /// Attempts that failed.
     pub failures: u64,
+    /// Backups that were deleted before their time, to make room for newer ones.
+    pub crowded_out: u64,
+    /// Whether there is room for as many as the settings say.
+    pub room: Roominess,
     /// Why the last attempt failed; none while it did not.
     pub failing: Option<String>,
+}
+
+/// Whether the place has room for as many backups as the settings say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Roominess {
+    /// It has, as far as is known.
+    #[default]
+    Enough,
+    /// Older ones went for newer ones, and those that the settings would let go are not there yet.
+    Crowded,
+    /// Older ones went, and the new one did not fit all the same: somebody else takes the room. None goes until one fits.
+    Lost,
 }
 
 impl Figures {

@@ -1,13 +1,15 @@
 //! Backups in a folder of this host.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io::{self, Seek, Write};
 use std::path::{Path, PathBuf};
 
-use acefleet_raft::backup::{self, Made};
+use acefleet_raft::DiskSpace;
+use acefleet_raft::backup::{self, BadBackup, Made};
 
+use super::keep::Kept;
 use super::name::{Name, Owner};
-use super::place::Unkept;
+use super::place::{Unkept, Unwritten};
 use crate::whole_file::WholeFile;
 
 /// A folder. It has to be there: one that was made in the place of a disk that is not mounted would fill another one.
@@ -15,35 +17,65 @@ use crate::whole_file::WholeFile;
 pub struct Folder(pub PathBuf);
 
 impl Folder {
-    /// Names of the backups in it. Blocks.
+    /// The backups in it. Blocks.
     ///
     /// # Errors
     /// When it is not there, or cannot be read.
-    pub fn list(&self) -> Result<Vec<Name>, Unkept> {
+    pub fn list(&self) -> Result<Vec<Kept>, Unkept> {
         let entries = fs::read_dir(&self.0).map_err(|error| self.why("read", &error))?;
-        let mut names = Vec::new();
+        let mut found = Vec::new();
         for entry in entries {
             let entry = entry.map_err(|error| self.why("read", &error))?;
             let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
-            names.extend(entry.file_name().to_str().filter(|_| is_file).and_then(Name::parse));
+            let name = entry.file_name().to_str().filter(|_| is_file).and_then(Name::parse);
+            // One that went meanwhile has no size.
+            found
+                .extend(name.zip(entry.metadata().ok()).map(|(name, file)| Kept { name, bytes: file.len() }));
         }
-        Ok(names)
+        Ok(found)
     }
 
     /// Writes a backup, reads it back as a whole, and gives it its name then. Blocks.
     ///
     /// # Errors
     /// When the disk does not take it. Nothing is left of it then.
-    pub fn write(&self, name: &Name, owner: &Owner, made: Made) -> Result<(), Unkept> {
-        let Made { front, mut file, .. } = made;
-        let unwritten = |error: io::Error| self.why("written to", &error);
-        let whole = WholeFile::of_one_writer(self.0.join(owner.unfinished())).map_err(unwritten)?;
-        let mut to: &File = whole.file();
-        to.write_all(&front).and_then(|()| io::copy(&mut file, &mut to)).map_err(unwritten)?;
-        backup::read(whole.path()).map_err(|why| {
-            Unkept(format!("what was written to the folder {} reads otherwise: {why}", self.0.display()))
-        })?;
-        whole.keep_as(&self.0.join(name.to_string())).map_err(unwritten)
+    pub fn write(&self, name: &Name, owner: &Owner, made: Made) -> Result<(), Unwritten> {
+        match self.put(name, owner, &made) {
+            Ok(()) => Ok(()),
+            Err(NotPut::Unreadable(why)) => Err(Unwritten::Other(Unkept(format!(
+                "what was written to the folder {} reads otherwise: {why}",
+                self.0.display()
+            )))),
+            Err(NotPut::Refused(error)) => {
+                let why = self.why("written to", &error);
+                Err(match error.kind() {
+                    io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                        Unwritten::Full(Box::new(made), why)
+                    }
+                    _ => Unwritten::Other(why),
+                })
+            }
+        }
+    }
+
+    fn put(&self, name: &Name, owner: &Owner, made: &Made) -> Result<(), NotPut> {
+        let whole = WholeFile::of_one_writer(self.0.join(owner.unfinished()))?;
+        let (mut from, mut to) = (&made.file, whole.file());
+        from.rewind()?;
+        to.write_all(&made.front)?;
+        io::copy(&mut from, &mut to)?;
+        // Some disks say only here that they are full.
+        to.sync_all()?;
+        backup::read(whole.path()).map_err(NotPut::Unreadable)?;
+        Ok(whole.keep_as(&self.0.join(name.to_string()))?)
+    }
+
+    /// The first of these that reads back whole, and the bytes that are free, if the system tells. Blocks.
+    #[must_use]
+    pub fn whole(&self, newest_first: Vec<Name>) -> Option<(Name, Option<u64>)> {
+        let is_whole = |name: &Name| backup::read(&self.0.join(name.to_string())).is_ok();
+        let free = DiskSpace::of(&self.0).ok().map(|space| space.free_bytes);
+        newest_first.into_iter().find(is_whole).map(|name| (name, free))
     }
 
     /// Deletes a backup. Blocks.
@@ -65,6 +97,18 @@ impl Folder {
             _ => String::new(),
         };
         Unkept(format!("the folder {path} cannot be {done}: {error}{help}"))
+    }
+}
+
+/// Why a file is not in its place.
+enum NotPut {
+    Unreadable(BadBackup),
+    Refused(io::Error),
+}
+
+impl From<io::Error> for NotPut {
+    fn from(error: io::Error) -> Self {
+        Self::Refused(error)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Backups that this node makes by itself: of the same bytes as `GET /cluster/backup`, whenever the state has changed.
 //!
 //! - [`place`]: where they are kept: a [`folder`], or a [`bucket`], which is called through the [`connector`]
-//! - [`name`]: their names; [`keep`]: which of them are kept
+//! - [`name`]: their names; [`keep`]: which of them are kept, and which make room
 //! - [`figures`]: how it goes, for the metrics
 
 mod bucket;
@@ -16,16 +16,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use acefleet_raft::Cluster;
-use acefleet_raft::backup::BackupError;
+use acefleet_raft::backup::{BackupError, Made};
 use acefleet_registry::WallMs;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{BackupPlan, Config};
 
-pub use figures::{Figure, Figures};
-pub use keep::Keep;
+pub use figures::{Figure, Figures, Roominess};
+pub use keep::{Keep, Kept, Room};
 pub use name::{Name, Owner};
-pub use place::{Place, Unkept};
+pub use place::{Place, Unkept, Unwritten};
 
 /// How often a node looks whether its cluster has formed.
 const FORMED_EVERY: Duration = Duration::from_secs(1);
@@ -102,29 +102,123 @@ impl Backups {
     /// Writes a backup if the place has none of this state, and removes those that are not kept.
     async fn look(&self, now: &Now<'_>, cluster: &Cluster) -> Result<Looked, Unkept> {
         let mut found = self.place.list().await?;
-        if !found.iter().any(|name| name.owner == *now.owner && name.revision >= now.revision) {
+        self.note_found(&found, now.owner);
+        let has_it = |kept: &Kept| kept.name.owner == *now.owner && kept.name.revision >= now.revision;
+        if !found.iter().any(has_it) {
             let made = match cluster.backup(false).await {
                 Err(BackupError::NotFormed) => return Ok(Looked::TooEarly),
                 made => made.map_err(|error| Unkept(error.to_string()))?,
             };
             let (name, bytes) = (Name::of(&made.header, now.owner), made.bytes);
-            self.place.write(&name, now.owner, made).await?;
+            self.write(&name, made, &mut found).await?;
             tracing::debug!(%name, bytes, "a backup was written");
             self.figures.change(|figures| {
                 figures.written += 1;
                 figures.last_bytes = bytes;
             });
-            found.retain(|other| *other != name);
-            found.push(name);
+            found.retain(|other| other.name != name);
+            found.push(Kept { name, bytes });
         }
         // Only behind a backup that is there.
         let surplus = self.keep.surplus(&found, now.owner, name::moment(now.wall));
         for name in &surplus {
             self.place.remove(name).await?;
         }
-        let kept = found.iter().filter(|name| name.owner == *now.owner).count() - surplus.len();
-        self.figures.change(|figures| figures.kept = kept);
+        if !surplus.is_empty() {
+            // The settings say how many there are, and not the room.
+            self.note_room(Roominess::Enough);
+        }
+        found.retain(|kept| !surplus.contains(&kept.name));
+        self.note_found(&found, now.owner);
         Ok(Looked::Kept)
+    }
+
+    /// Says in figures what is there. Of earlier runs of this node nothing else tells when the place had the newest state, so at least when the newest
+    /// backup was made.
+    fn note_found(&self, found: &[Kept], owner: &Owner) {
+        let own = keep::newest_first(found, owner);
+        self.figures.change(|figures| {
+            figures.kept = own.len();
+            if let Some(newest) = own.first()
+                && figures.last_success.is_none()
+            {
+                figures.last_success = Some(newest.name.wall());
+                figures.last_bytes = newest.bytes;
+            }
+        });
+    }
+
+    /// Writes a backup. Where the place is full, older ones go first, one at a time, and are taken out of `found`.
+    async fn write(&self, name: &Name, mut made: Made, found: &mut Vec<Kept>) -> Result<(), Unkept> {
+        let mut room = None;
+        let mut has_made_room = false;
+        loop {
+            let why = match self.place.write(name, &name.owner, made).await {
+                Ok(()) => {
+                    if self.figures.now().room == Roominess::Lost {
+                        self.note_room(Roominess::Crowded);
+                    }
+                    return Ok(());
+                }
+                Err(Unwritten::Other(why)) => return Err(why),
+                Err(Unwritten::Full(back, why)) => {
+                    made = *back;
+                    why
+                }
+            };
+            if room.is_none() {
+                room = self.room(found, &name.owner, made.bytes).await;
+            }
+            let Some(oldest) = room.as_mut().and_then(Iterator::next) else {
+                if has_made_room {
+                    self.note_room(Roominess::Lost);
+                }
+                return Err(why);
+            };
+            self.note_room(Roominess::Crowded);
+            self.place.remove(&oldest).await?;
+            tracing::debug!(name = %oldest, "a backup went before its time");
+            found.retain(|kept| kept.name != oldest);
+            has_made_room = true;
+            self.figures.change(|figures| {
+                figures.crowded_out += 1;
+                figures.kept = figures.kept.saturating_sub(1);
+            });
+        }
+    }
+
+    /// What may go for a backup of so many bytes. Nothing does as long as the room of those that went before was taken by somebody else, or without a
+    /// newest one that is whole.
+    async fn room(&self, found: &[Kept], owner: &Owner, bytes: u64) -> Option<Room> {
+        if self.figures.now().room == Roominess::Lost {
+            return None;
+        }
+        let own = keep::newest_first(found, owner).into_iter().map(|kept| kept.name.clone());
+        let (whole, free) = self.place.whole(own.collect()).await?;
+        Some(Room::new(found, &whole, bytes, free))
+    }
+
+    /// Logs once that old backups go for new ones, and once that the settings decide again.
+    fn note_room(&self, room: Roominess) {
+        let before = self.figures.change(|figures| std::mem::replace(&mut figures.room, room));
+        match (before, room) {
+            (before, after) if before == after => {}
+            // That backups are kept again is told anyway.
+            (Roominess::Lost, Roominess::Crowded) => {}
+            (_, Roominess::Crowded) => {
+                tracing::warn!(
+                    "the place of the backups is full: the oldest go before their time, so that the newest state is kept; give it more room, or keep fewer"
+                );
+            }
+            (_, Roominess::Lost) => {
+                tracing::warn!(
+                    "the place of the backups is full: the oldest went before their time, and others took the room; no more go until a backup fits"
+                );
+            }
+            (_, Roominess::Enough) => {
+                tracing::info!("the place of the backups has room again for as many as the settings say");
+            }
+        }
     }
 
     /// Logs a failure once for each reason, and the end of it.

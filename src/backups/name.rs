@@ -56,6 +56,16 @@ impl Name {
         Self { at: moment(header.taken_ms), owner: owner.clone(), revision: header.revision }
     }
 
+    /// When it was made, to the second.
+    pub(super) fn wall(&self) -> WallMs {
+        WallMs(u64::try_from(self.at.as_millisecond()).unwrap_or_default())
+    }
+
+    /// States are ordered by their revisions, which only grow, and not by the time: a clock may have been set back.
+    pub(super) fn age(&self) -> (u64, Timestamp) {
+        (self.revision, self.at)
+    }
+
     /// What a file is, if its name is exactly one of these.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {

@@ -6,6 +6,7 @@ use acefleet_raft::backup::Made;
 
 use super::bucket::Bucket;
 use super::folder::Folder;
+use super::keep::Kept;
 use super::name::{Name, Owner};
 use crate::config::BackupPlace;
 
@@ -16,6 +17,21 @@ pub struct Unkept(pub String);
 impl Display for Unkept {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+/// Why a backup was not written.
+#[derive(Debug)]
+pub enum Unwritten {
+    /// The place has no room for it. Here it is for another attempt.
+    Full(Box<Made>, Unkept),
+    /// Anything else.
+    Other(Unkept),
+}
+
+impl From<Unkept> for Unwritten {
+    fn from(why: Unkept) -> Self {
+        Self::Other(why)
     }
 }
 
@@ -42,11 +58,11 @@ impl Place {
         }
     }
 
-    /// Names of the backups that are there.
+    /// The backups that are there.
     ///
     /// # Errors
     /// When the place is not there.
-    pub async fn list(&self) -> Result<Vec<Name>, Unkept> {
+    pub async fn list(&self) -> Result<Vec<Kept>, Unkept> {
         match self.clone() {
             Self::Folder(folder) => blocking(move || folder.list()).await,
             Self::Bucket(bucket) => bucket.list().await,
@@ -57,11 +73,19 @@ impl Place {
     ///
     /// # Errors
     /// When the place does not take it.
-    pub async fn write(&self, name: &Name, owner: &Owner, made: Made) -> Result<(), Unkept> {
+    pub async fn write(&self, name: &Name, owner: &Owner, made: Made) -> Result<(), Unwritten> {
         let (name, owner) = (name.clone(), owner.clone());
         match self.clone() {
             Self::Folder(folder) => blocking(move || folder.write(&name, &owner, made)).await,
-            Self::Bucket(bucket) => bucket.write(&name, made).await,
+            Self::Bucket(bucket) => bucket.write(&name, made).await.map_err(Unwritten::Other),
+        }
+    }
+
+    /// The first of these that reads back whole, and the bytes that are free beside it, if the place tells. Only a folder is ever full: buckets grow.
+    pub async fn whole(&self, newest_first: Vec<Name>) -> Option<(Name, Option<u64>)> {
+        match self.clone() {
+            Self::Folder(folder) => blocking(move || folder.whole(newest_first)).await,
+            Self::Bucket(_) => None,
         }
     }
 
@@ -78,9 +102,7 @@ impl Place {
     }
 }
 
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, Unkept> + Send + 'static,
-) -> Result<T, Unkept> {
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     let done = tokio::task::spawn_blocking(work).await;
     // The task panicked; the panic goes on here.
     done.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))

@@ -13,10 +13,10 @@ use reqwest::{Method, Url};
 use serde_json::Value;
 
 use super::answer::{Answer, strange};
-use super::client::{Client, Response, Unanswered};
+use super::client::{Bounds, Caller, Client, Response, Unanswered};
 use super::exit_code::INTERNAL;
 use super::failed::{Failed, refused, unreachable};
-use super::target::{Nodes, Target, own_url};
+use super::target::{Target, own_url};
 
 /// Nodes answer within 2.5 s, or within 4 s where they ask another one first. One that says nothing for so long does not run, though the
 /// system of its host may still take connections.
@@ -110,11 +110,11 @@ impl Call {
     ///
     /// # Errors
     /// When it does not answer, or refuses.
-    pub async fn at(&self, base: &Url, key: Option<&str>) -> Result<Answer, Failed> {
+    pub async fn at(&self, base: &Url, caller: Caller<'_>) -> Result<Answer, Failed> {
         let url = self.address(base);
         // The limit begins anew with each piece of an answer.
-        let client = Client::of(&url, self.limit, Some(WHOLE))?;
-        let mut request = with_key(Client::request(self.method.clone(), &url), key);
+        let within = Bounds::of(self.limit, Some(WHOLE));
+        let mut request = with_key(Client::request(self.method.clone(), &url), caller.key);
         if let Some(revision) = self.if_match {
             request = request.header(IF_MATCH, format!("\"{revision}\""));
         }
@@ -127,7 +127,7 @@ impl Call {
             let failed = unreachable(&url, &error);
             if self.method == Method::GET { failed } else { failed.of_a_change() }
         };
-        let response = client.send(request, sent).await.map_err(silent)?;
+        let response = caller.client.send(request, sent, within).await.map_err(silent)?;
         let status = response.status;
         let body = text_of(response, &url, silent).await?;
         match status.is_success() {
@@ -148,16 +148,16 @@ impl Call {
     ///
     /// # Errors
     /// When it does not answer, or refuses, or the file does not take it.
-    pub async fn save(&self, base: &Url, key: Option<&str>, to: &mut File) -> Result<(), Failed> {
+    pub async fn save(&self, base: &Url, caller: Caller<'_>, to: &mut File) -> Result<(), Failed> {
         let url = self.address(base);
         // Of another node that broke off.
         let unsaved =
             |error: std::io::Error| Failed::new(INTERNAL, format!("the answer cannot be saved: {error}"));
         to.set_len(0).and_then(|()| to.rewind()).map_err(unsaved)?;
-        let client = Client::of(&url, self.limit, None)?;
-        let request = with_key(Client::request(self.method.clone(), &url), key);
+        let request = with_key(Client::request(self.method.clone(), &url), caller.key);
         let silent = |error| unreachable(&url, &error);
-        let mut response = client.send(request, Bytes::new()).await.map_err(silent)?;
+        let within = Bounds::of(self.limit, None);
+        let mut response = caller.client.send(request, Bytes::new(), within).await.map_err(silent)?;
         let status = response.status;
         if !status.is_success() {
             return Err(refused(&url, status, &text_of(response, &url, silent).await?));
@@ -176,14 +176,14 @@ impl Call {
 
 /// Asks the node that is named, or the next one if that does not answer.
 pub(super) fn ask(file: Option<&Path>, target: &Target, call: &Call) -> Result<Answer, Failed> {
-    let Nodes { urls, key } = target.nodes(file)?;
-    wait(at_one_of(&urls, async |url| call.at(url, key.as_deref()).await))
+    let nodes = target.nodes(file)?;
+    wait(at_one_of(&nodes.urls, async |url| call.at(url, nodes.caller()).await))
 }
 
 /// Asks the node that runs here with these settings, with a key.
 pub(super) fn here(config: &Config, call: &Call, key: &Secret) -> Result<Answer, Failed> {
-    let url = own_url(config)?;
-    wait(call.at(&url, Some(&key.0)))
+    let (url, client) = (own_url(config)?, Client::new()?);
+    wait(call.at(&url, Caller { client: &client, key: Some(&key.0) }))
 }
 
 /// What the first of these nodes says that answers.

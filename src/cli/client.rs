@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::io;
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -17,11 +18,13 @@ use hyper_util::client::legacy::{self, connect::HttpConnector};
 use hyper_util::rt::TokioExecutor;
 use reqwest::Url;
 use rustls::crypto::ring::default_provider;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier};
 use tokio::time::{Instant, timeout_at};
 
 use super::failed::Failed;
-use crate::cli::exit_code::INTERNAL;
+use crate::cli::exit_code::{CONFIGURATION, INTERNAL};
 
 /// Nodes on other continents are connected to within a second.
 pub(super) const CONNECT_LIMIT: Duration = Duration::from_secs(2);
@@ -35,6 +38,9 @@ pub(super) enum Unanswered {
     /// The certificate of the node is not good. Nothing was sent.
     #[error("{}", deepest(.0))]
     Untrusted(legacy::Error),
+    /// This host knows nobody who could vouch for the node. Nothing was sent.
+    #[error("the authorities of this host cannot be read: {0}")]
+    NoAuthorities(String),
     /// It does not speak TLS. Nothing was sent.
     #[error("it does not speak TLS there")]
     NoTls,
@@ -61,6 +67,7 @@ impl Unanswered {
         match self {
             Self::NotConnected(_)
             | Self::Untrusted(_)
+            | Self::NoAuthorities(_)
             | Self::NoTls
             | Self::NoConnection
             | Self::NoAddress(_) => true,
@@ -124,56 +131,63 @@ fn deepest(error: &dyn Error) -> String {
     cause.to_string()
 }
 
-/// Who may vouch for nodes: the authorities that this host trusts, or those in the file that `SSL_CERT_FILE` names.
-fn tls(wanted: bool) -> Result<ClientConfig, Failed> {
-    static OF_HOST: OnceLock<ClientConfig> = OnceLock::new();
-    let fault = |error: &dyn Error| {
-        Failed::new(
-            INTERNAL,
-            format!(
-                "the authorities of this host cannot be read: {error}; install ca-certificates, or name a file with SSL_CERT_FILE"
-            ),
-        )
-    };
-    let begin = ClientConfig::builder_with_provider(Arc::new(default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| fault(&error))?;
-    if !wanted {
-        return Ok(begin.with_root_certificates(RootCertStore::empty()).with_no_client_auth());
-    }
-    if let Some(known) = OF_HOST.get() {
-        return Ok(known.clone());
-    }
-    let read = begin.with_native_roots().map_err(|error| fault(&error))?.with_no_client_auth();
-    Ok(OF_HOST.get_or_init(|| read).clone())
+/// Asks nodes. Connections are kept for the next call.
+#[derive(Clone)]
+pub(super) struct Client {
+    /// Asks nodes without TLS, as the node here is for its own host.
+    plain: Inner,
+    /// Asks the others. Authorities of the host are read when the first of them is asked, as that takes a while.
+    secure: Arc<OnceLock<Inner>>,
 }
 
-/// Asks one node.
-pub(super) struct Client {
-    inner: legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
-    /// No answer takes longer to begin or to go on.
-    silence: Duration,
-    /// When all has to be read.
-    until: Option<Instant>,
+type Inner = legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+
+/// Who asks, and what lets it in.
+#[derive(Clone, Copy)]
+pub(super) struct Caller<'a> {
+    pub client: &'a Client,
+    pub key: Option<&'a str>,
 }
 
 impl Client {
-    /// One for nodes with the scheme of this URL.
+    /// One that believes the authorities that this host trusts, or those in the file that `SSL_CERT_FILE` names.
     ///
     /// # Errors
-    /// When this host knows no authorities and the URL needs them.
-    pub fn of(url: &Url, silence: Duration, whole: Option<Duration>) -> Result<Self, Failed> {
-        let mut connector = HttpConnector::new();
-        connector.enforce_http(false);
-        connector.set_nodelay(true);
-        connector.set_connect_timeout(Some(CONNECT_LIMIT));
-        let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(tls(url.scheme() == "https")?)
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(connector);
-        let inner = legacy::Client::builder(TokioExecutor::new()).build(connector);
-        Ok(Self { inner, silence, until: whole.map(|whole| Instant::now() + whole) })
+    /// When it cannot be made.
+    pub fn new() -> Result<Self, Failed> {
+        let nobody = RootCertStore::empty();
+        let plain = begin().map(|begin| inner(begin.with_root_certificates(nobody).with_no_client_auth()));
+        let plain = plain.map_err(|error| Failed::new(INTERNAL, format!("TLS cannot be used: {error}")))?;
+        Ok(Self { plain, secure: Arc::default() })
+    }
+
+    /// One that believes the authorities in this file (PEM), and no others.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn trusting(file: &Path) -> Result<Self, Failed> {
+        let unusable = |why: String| {
+            Failed::new(CONFIGURATION, format!("the authorities in {} cannot be used: {why}", file.display()))
+        };
+        let known = read(file).map_err(unusable)?;
+        let begin = begin().map_err(|error| unusable(error.to_string()))?;
+        let secure = Arc::new(inner(begin.with_root_certificates(known).with_no_client_auth()).into());
+        Ok(Self { secure, ..Self::new()? })
+    }
+
+    /// What asks nodes with this scheme.
+    fn of(&self, scheme: Option<&str>) -> Result<&Inner, Unanswered> {
+        if scheme != Some("https") {
+            return Ok(&self.plain);
+        }
+        if let Some(known) = self.secure.get() {
+            return Ok(known);
+        }
+        let read = begin()
+            .map_err(|error| error.to_string())
+            .and_then(|begin| begin.with_native_roots().map_err(|error| error.to_string()))
+            .map_err(Unanswered::NoAuthorities)?;
+        Ok(self.secure.get_or_init(|| inner(read.with_no_client_auth())))
     }
 
     /// A request to this address.
@@ -184,31 +198,68 @@ impl Client {
     /// Sends it, with this body.
     ///
     /// # Errors
-    /// When no answer begins.
-    pub async fn send(&self, request: Builder, body: Bytes) -> Result<Response, Unanswered> {
+    /// When no answer begins within these bounds.
+    pub async fn send(&self, request: Builder, body: Bytes, within: Bounds) -> Result<Response, Unanswered> {
         let request = request.body(Full::new(body))?;
-        let bounds = Bounds { silence: self.silence, until: self.until };
-        let answer = bounds.wait(self.inner.request(request)).await?.map_err(Unanswered::of)?;
+        let inner = self.of(request.uri().scheme_str())?;
+        let answer = within.wait(inner.request(request)).await?.map_err(Unanswered::of)?;
         let (head, body) = answer.into_parts();
-        Ok(Response { status: head.status, headers: head.headers, body, bounds })
+        Ok(Response { status: head.status, headers: head.headers, body, bounds: within })
     }
 
     /// The answer to a question.
     ///
     /// # Errors
-    /// When no answer begins.
-    pub async fn get(&self, url: &Url) -> Result<Response, Unanswered> {
-        self.send(Self::request(Method::GET, url), Bytes::new()).await
+    /// When no answer begins within these bounds.
+    pub async fn get(&self, url: &Url, within: Bounds) -> Result<Response, Unanswered> {
+        self.send(Self::request(Method::GET, url), Bytes::new(), within).await
     }
 }
 
-#[derive(Clone, Copy)]
-struct Bounds {
+fn begin() -> Result<ConfigBuilder<ClientConfig, WantsVerifier>, rustls::Error> {
+    ClientConfig::builder_with_provider(Arc::new(default_provider())).with_safe_default_protocol_versions()
+}
+
+fn inner(tls: ClientConfig) -> Inner {
+    let mut connector = HttpConnector::new();
+    connector.enforce_http(false);
+    connector.set_nodelay(true);
+    connector.set_connect_timeout(Some(CONNECT_LIMIT));
+    let connector = HttpsConnectorBuilder::new()
+        .with_tls_config(tls)
+        .https_or_http()
+        .enable_http1()
+        .wrap_connector(connector);
+    legacy::Client::builder(TokioExecutor::new()).build(connector)
+}
+
+/// The certificates in a file; one at least.
+fn read(file: &Path) -> Result<RootCertStore, String> {
+    let mut known = RootCertStore::empty();
+    for found in CertificateDer::pem_file_iter(file).map_err(|error| error.to_string())? {
+        known.add(found.map_err(|error| error.to_string())?).map_err(|error| error.to_string())?;
+    }
+    match known.is_empty() {
+        true => Err("there is no certificate (PEM) in it".to_owned()),
+        false => Ok(known),
+    }
+}
+
+/// How long an answer may take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    /// It does not take longer to begin or to go on.
     silence: Duration,
+    /// When all has to be read.
     until: Option<Instant>,
 }
 
 impl Bounds {
+    /// No silence of that length, and all of it within `whole`, from now on.
+    pub fn of(silence: Duration, whole: Option<Duration>) -> Self {
+        Self { silence, until: whole.map(|whole| Instant::now() + whole) }
+    }
+
     async fn wait<T>(self, work: impl Future<Output = T>) -> Result<T, Unanswered> {
         let silent = Instant::now() + self.silence;
         let end = self.until.map_or(silent, |until| until.min(silent));

@@ -15,7 +15,7 @@ use super::failed::{Failed, Named, finish};
 use super::feed;
 use super::output::{self, Printed};
 use super::since::since;
-use super::target::{Nodes, Target};
+use super::target::Target;
 use super::words::{Words, shown};
 
 #[derive(Args)]
@@ -72,13 +72,13 @@ fn all(target: &Target, answer: Answer) -> Result<Printed, Failed> {
 }
 
 fn follow(file: Option<&Path>, target: &Target, call: &Call) -> Result<Printed, Failed> {
-    let Nodes { urls, key } = target.nodes(file)?;
+    let nodes = target.nodes(file)?;
     wait(output::while_read(async {
         let mut last: Option<String> = None;
         loop {
             let open =
-                async |url: &Url| feed::open(&call.address(url), key.as_deref(), last.as_deref()).await;
-            let mut frames = Box::pin(at_one_of(&urls, open).await?);
+                async |url: &Url| feed::open(&call.address(url), nodes.caller(), last.as_deref()).await;
+            let mut frames = Box::pin(at_one_of(&nodes.urls, open).await?);
             while let Some(frame) = frames.next().await {
                 let frame = frame?;
                 match frame.event.as_str() {

@@ -13,7 +13,7 @@ use sse_stream::{Sse, SseStream};
 
 use super::answer::{Answer, strange};
 use super::ask::{ANSWER_MAX, Call, SILENT, text_of, with_key};
-use super::client::{Client, Response};
+use super::client::{Bounds, Caller, Client, Response};
 use super::failed::{Failed, broken_off, refused, unreachable};
 
 /// Pause before a stream that ended is asked for again.
@@ -39,17 +39,17 @@ pub(super) struct Frame {
 /// When the node does not answer, or refuses. Each frame fails that is none of a node.
 pub(super) async fn open(
     url: &Url,
-    key: Option<&str>,
+    caller: Caller<'_>,
     last: Option<&str>,
 ) -> Result<impl Stream<Item = Result<Frame, Failed>> + use<>, Failed> {
-    // Nodes send a line at least once a second.
-    let client = Client::of(url, SILENT, None)?;
-    let mut request = with_key(Client::request(Method::GET, url), key);
+    let mut request = with_key(Client::request(Method::GET, url), caller.key);
     if let Some(last) = last.and_then(|last| HeaderValue::from_str(last).ok()) {
         request = request.header(LAST_EVENT_ID, last);
     }
     let silent = |error| unreachable(url, &error);
-    let response = client.send(request, Bytes::new()).await.map_err(silent)?;
+    // Nodes send a line at least once a second.
+    let within = Bounds::of(SILENT, None);
+    let response = caller.client.send(request, Bytes::new(), within).await.map_err(silent)?;
     let status = response.status;
     if status != StatusCode::OK {
         let body = text_of(response, url, silent).await?;
@@ -94,10 +94,10 @@ fn read(from: &Url, frame: Sse) -> Option<Result<Frame, Failed>> {
 ///
 /// # Errors
 /// When the node does not answer, or ends before it has sent them.
-pub(super) async fn snapshot(base: &Url, key: Option<&str>, types: &str) -> Result<Answer, Failed> {
+pub(super) async fn snapshot(base: &Url, caller: Caller<'_>, types: &str) -> Result<Answer, Failed> {
     let call = Call::get(&FEED).with("kinds", "change,figures").with("types", types);
     let url = call.address(base);
-    let mut frames = Box::pin(open(&url, key, None).await?);
+    let mut frames = Box::pin(open(&url, caller, None).await?);
     let mut objects = None;
     while let Some(frame) = frames.next().await {
         let frame = frame?;

@@ -9,7 +9,7 @@ use anyhow::{Context, ensure};
 use clap::Args;
 use reqwest::{StatusCode, Url};
 
-use super::client::Client;
+use super::client::{Bounds, Client};
 use super::failed::Failed;
 use super::output;
 
@@ -60,9 +60,9 @@ fn ask(file: Option<&Path>, args: &Healthcheck) -> anyhow::Result<String> {
 /// The node takes calls of its own host without TLS, too.
 async fn get(url: &str, limit: Duration) -> anyhow::Result<(StatusCode, String)> {
     let at = Url::parse(url)?;
-    let client = Client::of(&at, limit, Some(limit)).map_err(why)?;
+    let client = Client::new().map_err(why)?;
     let silent = |error| anyhow::anyhow!("{url} does not answer: {error}");
-    let mut response = client.get(&at).await.map_err(silent)?;
+    let mut response = client.get(&at, Bounds::of(limit, Some(limit))).await.map_err(silent)?;
     let mut body = Vec::new();
     while let Some(piece) = response.chunk().await.map_err(silent)? {
         body.extend_from_slice(&piece);

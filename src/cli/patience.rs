@@ -81,8 +81,8 @@ impl Steps {
     /// # Errors
     /// As those of [`at_one_of`].
     pub async fn ask(&self, call: &Call) -> Result<Answer, Failed> {
-        let Nodes { urls, key } = &self.nodes;
-        at_one_of(urls, async |url| call.at(url, key.as_deref()).await).await
+        let nodes = &self.nodes;
+        at_one_of(&nodes.urls, async |url| call.at(url, nodes.caller()).await).await
     }
 
     /// Asks the first of the nodes: the one that is meant where the command is about the node that is asked.
@@ -90,8 +90,8 @@ impl Steps {
     /// # Errors
     /// When it does not answer, or refuses.
     pub async fn ask_first(&self, call: &Call) -> Result<Answer, Failed> {
-        let Nodes { urls, key } = &self.nodes;
-        at_one_of(&urls[..1], async |url| call.at(url, key.as_deref()).await).await
+        let nodes = &self.nodes;
+        at_one_of(&nodes.urls[..1], async |url| call.at(url, nodes.caller()).await).await
     }
 
     /// Looks until something is there. Nodes that do not answer may be away for a while.

@@ -144,7 +144,7 @@ fn report(recovery: &Recovery, Answers { members: asked, elsewhere }: &Answers, 
     let _ = write!(
         text,
         "\nLost is whatever the others stored after entry {} and this node did not, and the engines and streams of\n\
-         dropped members. Containers on their hosts run on; they are taken up or removed when a node with the same\n\
+         dropped members. Containers on their hosts run on; they are taken up when a node with the same\n\
          name joins from there.\n\
          If a majority of the voters can be started again, start them instead: then nothing is lost. If several\n\
          survived, recover from the one whose newest entry has the highest term and, in that, the highest number.",

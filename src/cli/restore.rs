@@ -4,16 +4,15 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use acefleet::counted::counted;
-use acefleet_raft::backup::Backup;
+use acefleet_raft::backup::{Backup, Unsound};
 use acefleet_raft::offline::{self, Asked};
 use acefleet_raft::{Options, StartError, host_clock};
-use acefleet_registry::Level;
 use clap::Args;
 
 use super::backup::compare::Differences;
 use super::backup::save::fetched;
 use super::backup::summary::Summary;
-use super::backup::{json, read, unsound};
+use super::backup::{json, read};
 use super::exit_code::CONFIGURATION;
 use super::failed::{Failed, finish};
 use super::recover::{confirmed, moment};
@@ -34,6 +33,9 @@ pub struct Restore {
     /// Make a second cluster even if members of the first one run. Both run their own engines from then on.
     #[arg(long)]
     force: bool,
+    /// Restore a state that breaks a rule, too. The new cluster may fail where that matters: only when there is no other backup.
+    #[arg(long)]
+    broken: bool,
     #[command(flatten)]
     target: Target,
 }
@@ -52,30 +54,47 @@ fn rehearsed(settings: Option<&Path>, args: &Restore, backup: &Backup) -> Result
         true => Some(Differences::of(backup, &fetched(settings, &args.target)?)),
         false => None,
     };
-    if args.target.wants_json() {
-        return match &differences {
-            Some(differences) => json(differences),
-            None => json(&Summary::of(backup)),
-        };
-    }
-    let mut text = Summary::of(backup).text(host_clock());
-    if let Some(differences) = differences {
-        text = format!("{text}\n{}", differences.text());
-    }
-    // The node that a comparison is about may have no settings here.
-    if let Ok(options) = prepare::options(settings) {
-        text = format!("{text}\n{}", outcome(&options, backup));
-    }
-    let printed = output::print(&text);
-    match refused(backup) {
-        Some(why) => Err(Failed::new(CONFIGURATION, why)),
-        None => Ok(printed),
+    let printed = match (&differences, args.target.wants_json()) {
+        (Some(differences), true) => json(differences)?,
+        (None, true) => json(&Summary::of(backup))?,
+        (differences, false) => output::print(&rehearsal(settings, backup, differences.as_ref())),
+    };
+    match backup.sound() {
+        Err(why) if !args.allows(&why) => Err(unusable(&why)),
+        Err(_) | Ok(()) => Ok(printed),
     }
 }
 
+/// What is in the backup, what differs, and what would become of this node.
+fn rehearsal(settings: Option<&Path>, backup: &Backup, differences: Option<&Differences>) -> String {
+    let mut text = Summary::of(backup).text(host_clock());
+    text = match differences {
+        Some(differences) => format!("{text}\n{}", differences.text()),
+        None => format!("{text}\nNothing was compared: --url names a node of a cluster that runs.\n"),
+    };
+    // The node that a comparison is about may have no settings here.
+    match prepare::options(settings) {
+        Ok(options) => format!("{text}\n{}", outcome(&options, backup)),
+        Err(_) => text,
+    }
+}
+
+impl Restore {
+    fn allows(&self, why: &Unsound) -> bool {
+        self.broken && matches!(why, Unsound::Rule(_))
+    }
+}
+
+fn unusable(why: &Unsound) -> Failed {
+    Failed::new(CONFIGURATION, shown(&why.to_string()))
+}
+
 fn restored(settings: Option<&Path>, args: &Restore, backup: Backup) -> Result<u8, Failed> {
-    if let Some(why) = refused(&backup) {
-        return Err(Failed::new(CONFIGURATION, why));
+    if let Err(why) = backup.sound() {
+        if !args.allows(&why) {
+            return Err(unusable(&why));
+        }
+        output::complain(&format!("warning: {}", shown(&why.to_string())));
     }
     let options = match prepare::options(settings) {
         Ok(options) => options,
@@ -90,9 +109,6 @@ fn restored(settings: Option<&Path>, args: &Restore, backup: Backup) -> Result<u
     ));
     if printed != 0 {
         return Ok(printed);
-    }
-    if let Err(why) = backup.state.check() {
-        output::complain(&format!("warning: {}", unsound(&why)));
     }
     match offline::restore_objection(&asked) {
         Some(why) if !args.force => {
@@ -111,6 +127,8 @@ fn restored(settings: Option<&Path>, args: &Restore, backup: Backup) -> Result<u
         confirmed(&options.node_name, "restore the cluster on it")
             .map_err(|why| Failed::new(CONFIGURATION, why))?;
     }
+    let judged = if args.broken { backup.despite_rules() } else { backup.restorable() };
+    let backup = judged.map_err(|why| unusable(&why))?;
     let restored = done(prepare::run(offline::restore(&options, backup)))?;
     Ok(output::print(&format!(
         "\n{name} is the only member of the new cluster {cluster}, from revision {revision} on.\nStart it: acefleet serve\nOn every other \
@@ -119,24 +137,6 @@ fn restored(settings: Option<&Path>, args: &Restore, backup: Backup) -> Result<u
         cluster = restored.cluster_id,
         revision = restored.revision
     )))
-}
-
-/// Why nothing can begin from this backup.
-fn refused(backup: &Backup) -> Option<String> {
-    if backup.header.redacted {
-        return Some(
-            "no cluster can be restored from this backup, as what identifies people was taken out: take one that was made without --redact".into(),
-        );
-    }
-    let level = backup.state.level();
-    (level > Level::CURRENT).then(|| {
-        format!(
-            "its cluster used commands of level {level}, and acefleet {} knows those up to {}: restore it with acefleet {} or a later version",
-            env!("CARGO_PKG_VERSION"),
-            Level::CURRENT,
-            shown(&backup.header.version)
-        )
-    })
 }
 
 /// What the members said that were asked whether they run.
@@ -174,7 +174,7 @@ fn outcome(options: &Options, backup: &Backup) -> String {
     let since = moment(backup.header.taken_ms, host_clock()).unwrap_or_else(|| "an unknown time".into());
     format!(
         "{place}\nLost is what was written after {since}: streams, engines, settings and events of that time, and the engines and streams of all \
-         other\nmembers. Containers on their hosts run on; they are taken up or removed when a node with the same name joins from there."
+         other\nmembers. Containers on their hosts run on; they are taken up when a node with the same name joins from there."
     )
 }
 

@@ -1,13 +1,14 @@
 //! Which nodes are asked, and how their answers are printed.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use acefleet::access;
-use acefleet::config::table::URL_NAME;
+use acefleet::config::table::{AUTHORITIES_NAME, URL_NAME};
 use acefleet::config::{Config, load};
 use clap::{Args, ValueEnum};
 use reqwest::Url;
 
+use super::client::{Caller, Client};
 use super::exit_code::{CONFIGURATION, INTERNAL};
 use super::failed::Failed;
 use super::healthcheck;
@@ -19,6 +20,36 @@ pub struct Where {
     /// one is asked when one does not answer.
     #[arg(long, value_name = "URL", env = URL_NAME, value_parser = base_url, value_delimiter = ',')]
     pub(super) url: Vec<Url>,
+    /// File with the authorities (PEM) that issued the certificates of the nodes; else those that this host trusts.
+    #[arg(long, value_name = "FILE", env = AUTHORITIES_NAME)]
+    ca: Option<PathBuf>,
+}
+
+impl Where {
+    /// These nodes, else the one that runs here with these settings; none if neither is known. The key is the one that is given, else that of the
+    /// settings; else, for the node here, its token.
+    ///
+    /// # Errors
+    /// When the file of authorities cannot be read.
+    pub(super) fn nodes(
+        &self,
+        api_key: Option<&str>,
+        config: Option<&Config>,
+    ) -> Result<Option<Nodes>, Failed> {
+        let client = match &self.ca {
+            Some(file) => Client::trusting(file)?,
+            None => Client::new()?,
+        };
+        let of_settings = || config?.api_key.as_ref().map(|key| key.0.clone());
+        let key = api_key.map(str::to_owned).or_else(of_settings);
+        if !self.url.is_empty() {
+            return Ok(Some(Nodes { urls: self.url.clone(), key, client }));
+        }
+        let Some(config) = config else { return Ok(None) };
+        // A user who can read the token may call the node; others need the key.
+        let token = || access::token_here(&config.data_dir).ok().flatten().map(|token| token.0);
+        Ok(Some(Nodes { urls: vec![own_url(config)?], key: key.or_else(token), client }))
+    }
 }
 
 /// Which node is asked, and how it answers.
@@ -51,13 +82,20 @@ enum Format {
 pub(super) struct Nodes {
     /// In the order in which they are asked; one at least.
     pub urls: Vec<Url>,
-    pub key: Option<String>,
+    key: Option<String>,
+    client: Client,
 }
 
 impl Nodes {
-    /// The key for this node. Where else a command goes on is known from answers alone: nothing there is shown a key.
-    pub(super) fn key_for(&self, url: &Url) -> Option<&str> {
-        self.key.as_deref().filter(|_| self.urls.contains(url))
+    /// What asks the nodes that were named.
+    pub(super) fn caller(&self) -> Caller<'_> {
+        Caller { client: &self.client, key: self.key.as_deref() }
+    }
+
+    /// What asks this node. Where else a command goes on is known from answers alone: nothing there is shown a key.
+    pub(super) fn caller_for(&self, url: &Url) -> Caller<'_> {
+        let key = self.key.as_deref().filter(|_| self.urls.contains(url));
+        Caller { key, ..self.caller() }
     }
 }
 
@@ -70,7 +108,7 @@ impl Target {
     /// The first node alone: the one that is meant where a command is about the node that is asked.
     pub(super) fn first(&self) -> Self {
         let url = self.place.url.iter().take(1).cloned().collect();
-        Self { place: Where { url }, ..self.clone() }
+        Self { place: Where { url, ..self.place.clone() }, ..self.clone() }
     }
 
     /// Whether the arguments or the environment name a node.
@@ -83,26 +121,23 @@ impl Target {
     /// # Errors
     /// When neither the arguments nor the settings name a node.
     pub(super) fn nodes(&self, file: Option<&Path>) -> Result<Nodes, Failed> {
-        let urls = self.place.url.clone();
-        if !urls.is_empty() && self.api_key.is_some() {
-            return Ok(Nodes { urls, key: self.api_key.clone() });
+        let (named, key) = (self.is_named(), self.api_key.as_deref());
+        if named && key.is_some() {
+            return self.place.nodes(key, None)?.ok_or_else(unnamed);
         }
         let loaded = load(file);
-        let own_key = |config: &Config| config.api_key.as_ref().map(|key| key.0.clone());
-        let key = self.api_key.clone().or_else(|| own_key(&loaded.as_ref().ok()?.config));
-        if !urls.is_empty() {
-            return Ok(Nodes { urls, key });
+        if let Some(nodes) = self.place.nodes(key, loaded.as_ref().ok().map(|loaded| &loaded.config))? {
+            return Ok(nodes);
         }
-        let config = loaded.map_err(|errors| {
-            let lines: Vec<_> = errors.problems.into_iter().map(|problem| problem.line).collect();
-            let why = format!("the settings are not valid, so use --url and --api-key: {}", lines.join("; "));
-            Failed::new(CONFIGURATION, why)
-        })?;
-        let config = config.config;
-        // A user who can read the token may call the node; others need the key.
-        let token = || access::token_here(&config.data_dir).ok().flatten().map(|token| token.0);
-        Ok(Nodes { urls: vec![own_url(&config)?], key: key.or_else(token) })
+        let Err(errors) = loaded else { return Err(unnamed()) };
+        let lines: Vec<_> = errors.problems.into_iter().map(|problem| problem.line).collect();
+        let why = format!("the settings are not valid, so use --url and --api-key: {}", lines.join("; "));
+        Err(Failed::new(CONFIGURATION, why))
     }
+}
+
+fn unnamed() -> Failed {
+    Failed::new(INTERNAL, "no node was named")
 }
 
 /// A URL, for which `http://` may be left out.

@@ -47,6 +47,7 @@ fn read(r: &mut Reader) -> Option<Config> {
         advertise_host,
         relay: r.flag("ACEFLEET_RELAY"),
         relay_bind: r.addresses("ACEFLEET_RELAY_BIND"),
+        relay_drain: r.seconds("ACEFLEET_RELAY_DRAIN_S"),
         peers,
         join: r.optional_text("ACEFLEET_JOIN", parse::members).unwrap_or_default(),
         join_token: r.optional_text("ACEFLEET_JOIN_TOKEN", parse::join_token),

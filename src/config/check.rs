@@ -362,9 +362,11 @@ fn remarks(config: &Config, r: &mut Reader) {
         );
         r.findings.warning("ACEFLEET_ENGINE_CAPABILITIES", line);
     }
-    if r.is_set("ACEFLEET_RELAY_BIND") && !config.relay && r.sound(&["ACEFLEET_RELAY"]) {
-        let line = format!("{} has no effect while ACEFLEET_RELAY is false", r.quote("ACEFLEET_RELAY_BIND"));
-        r.findings.warning("ACEFLEET_RELAY_BIND", line);
+    for name in ["ACEFLEET_RELAY_BIND", "ACEFLEET_RELAY_DRAIN_S"] {
+        if r.is_set(name) && !config.relay && r.sound(&["ACEFLEET_RELAY"]) {
+            let line = format!("{} has no effect while ACEFLEET_RELAY is false", r.quote(name));
+            r.findings.warning(name, line);
+        }
     }
     if config.debug_mode {
         r.findings.warning(

@@ -5,7 +5,9 @@ use acefleet_registry::settings::Name;
 
 use super::layer::{Layer, Source};
 use super::report::Findings;
-use super::table::{CONFIG_NAME, IMAGE_NAME, PREFIX, URL_NAME, all_names, find_retired, is_known};
+use super::table::{
+    AUTHORITIES_NAME, CONFIG_NAME, IMAGE_NAME, PREFIX, URL_NAME, all_names, find_retired, is_known,
+};
 
 /// Longest name for which a similar one is looked for.
 pub const LONGEST_NAME: usize = 64;
@@ -28,7 +30,9 @@ pub fn check(layer: &Layer, findings: &mut Findings) {
             } else {
                 findings.warning(name, format!("{name} ({source}) has no effect: {}", retired.instead));
             }
-        } else if is_known(name) || (!toml && [IMAGE_NAME, URL_NAME].contains(&name.as_str())) {
+        } else if is_known(name)
+            || (!toml && [IMAGE_NAME, URL_NAME, AUTHORITIES_NAME].contains(&name.as_str()))
+        {
         } else if !toml && is_service_link(name, value) {
             links.push(name.as_str());
         } else if toml || name.to_ascii_uppercase().starts_with(PREFIX) {

@@ -231,7 +231,16 @@ impl Reader {
             return None;
         }
         match secret_from(Path::new(&file.text)) {
-            Ok(text) => Some(Given { text, source: Source::SecretFile(PathBuf::from(&file.text)) }),
+            Ok(Some(text)) => Some(Given { text, source: Source::SecretFile(PathBuf::from(&file.text)) }),
+            Ok(None) => {
+                let (file, by) = (shorten(&file.text), file.source);
+                let line = format!("{file_name}={file:?} ({by}): the file does not exist");
+                match setting.passing {
+                    true => self.findings.warning(setting.name, format!("{line}, so it has no effect")),
+                    false => self.problem(setting.name, line),
+                }
+                None
+            }
             Err(reason) => {
                 let line =
                     format!("{file_name}={:?} ({}): the file {reason}", shorten(&file.text), file.source);
@@ -295,11 +304,12 @@ fn in_bounds(kind: Kind, text: &str) -> Result<u64, Reason> {
     }
 }
 
-fn secret_from(path: &Path) -> Result<String, String> {
-    let text = read_file(path)?.ok_or("does not exist")?;
+/// The secret in a file; none if there is no such file.
+fn secret_from(path: &Path) -> Result<Option<String>, String> {
+    let Some(text) = read_file(path)? else { return Ok(None) };
     match text.trim() {
         "" => Err("is empty".into()),
-        secret => Ok(secret.to_owned()),
+        secret => Ok(Some(secret.to_owned())),
     }
 }
 

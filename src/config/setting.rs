@@ -230,6 +230,8 @@ pub struct Setting {
     pub meaning: &'static str,
     /// Never shown; can also be given as `NAME_FILE`.
     pub secret: bool,
+    /// Of use once. Its file may be gone afterwards.
+    pub passing: bool,
     /// The cluster-wide setting of which this is the first value; none for settings of a node.
     pub shared: Option<Name>,
 }
@@ -254,6 +256,7 @@ impl Setting {
             example,
             meaning,
             secret: false,
+            passing: false,
             shared: None,
         }
     }
@@ -282,6 +285,13 @@ impl Setting {
     #[must_use]
     pub const fn secret(mut self) -> Self {
         self.secret = true;
+        self
+    }
+
+    /// The same, of use once.
+    #[must_use]
+    pub const fn passing(mut self) -> Self {
+        self.passing = true;
         self
     }
 }

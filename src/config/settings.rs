@@ -57,13 +57,17 @@ pub const SETTINGS: &[Setting] = &[
         "Addresses on which the relay offers those ports. Everybody who reaches them can use the engines.",
     ),
     Setting::new(
+        "ACEFLEET_RELAY_DRAIN_S", Section::Node, Kind::Seconds { min: 0.0, max: 3_600.0 }, "20", "30",
+        "Longest time for which relayed connections may go on when this node stops; without any, a stop takes no longer. The supervisor has to wait longer than this. 0 = they are cut at once.",
+    ),
+    Setting::new(
         "ACEFLEET_CAPACITY", Section::Node, Kind::Count { min: 0, max: ENGINES }, "", "10",
         "Engines that this host may run, those that are being stopped included; new engines go to the host that is least loaded against it. 0 = none here. Containers of `POST /provision` do not count.",
     ).default_words("`MAX_REPLICAS`, or fewer ports of its VPN"),
 
     Setting::new(
         "ACEFLEET_CLUSTER_BIND", Section::Cluster, Kind::Listener, "0.0.0.0:8001", "10.0.0.11:8001",
-        "Address and port of the listener for the other nodes. Keep it in a private network.",
+        "Address and port of the listener for the other nodes. It answers those with the secret of the cluster alone.",
     ),
     Setting::new(
         "ACEFLEET_PEERS", Section::Cluster, Kind::Peers, "",
@@ -80,8 +84,8 @@ pub const SETTINGS: &[Setting] = &[
     ).default_words("a single node makes its own").secret(),
     Setting::new(
         "ACEFLEET_JOIN_TOKEN", Section::Cluster, Kind::Key, "", "",
-        "What `acefleet token create` on a member prints: with it a node that joins by `ACEFLEET_JOIN` or `acefleet join` gets the secret from the members, and keeps it. A node that has a secret ignores it.",
-    ).default_words("none").secret(),
+        "What `acefleet token create` on a member prints: with it a node that joins by `ACEFLEET_JOIN` or `acefleet join` gets the secret from the members, and keeps it. A node that has a secret ignores it, and the file may be deleted then.",
+    ).default_words("none").secret().passing(),
     Setting::new(
         "ACEFLEET_CLUSTER_SECRET_BEFORE", Section::Cluster, Kind::Key, "", "",
         "The secret that nodes had before. Only while the nodes of a running cluster get a new `ACEFLEET_CLUSTER_SECRET` one by one: those that still have the one before are answered, and called, too.",

@@ -13,6 +13,9 @@ pub const CONFIG_NAME: &str = "ACEFLEET_CONFIG";
 /// Names the node that the commands ask. It may stand in the environment of a node, to which it means nothing.
 pub const URL_NAME: &str = "ACEFLEET_URL";
 
+/// Names the file of the authorities that the commands believe. It may stand there for the same reason.
+pub const AUTHORITIES_NAME: &str = "ACEFLEET_CA";
+
 /// Names the image in the compose files. It stands in the same `.env` files as settings and means nothing to a node.
 pub const IMAGE_NAME: &str = "ACEFLEET_IMAGE";
 

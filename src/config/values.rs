@@ -100,6 +100,8 @@ pub struct Config {
     pub relay: bool,
     /// `ACEFLEET_RELAY_BIND`: where they are offered; never empty.
     pub relay_bind: Vec<IpAddr>,
+    /// `ACEFLEET_RELAY_DRAIN_S`: how long their connections may go on when this node stops.
+    pub relay_drain: Duration,
     /// `ACEFLEET_PEERS` as (name, `host:port`); empty for a single node.
     pub peers: Vec<(String, String)>,
     /// `ACEFLEET_JOIN`: `host:port` of members of a running cluster; empty for a node that forms one.

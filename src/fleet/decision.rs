@@ -164,11 +164,15 @@ fn wish(availability: Availability, now: Elapsed) -> String {
     match availability {
         Availability::Active => "in service again".to_owned(),
         Availability::Cordoned => "cordoned, takes no new engines".to_owned(),
-        Availability::Draining { deadline_ms: None } => {
-            "draining, its engines leave when their streams have ended".to_owned()
-        }
-        Availability::Draining { deadline_ms: Some(at) } => {
-            format!("draining, its streams are cut off in {} s at the latest", at.since(now) / 1000)
+        Availability::Draining { deadline_ms, returns } => {
+            let until = if returns { " until it returns" } else { "" };
+            match deadline_ms {
+                None => format!("draining{until}, its engines leave when their streams have ended"),
+                Some(at) => {
+                    let seconds = at.since(now) / 1000;
+                    format!("draining{until}, its streams are cut off in {seconds} s at the latest")
+                }
+            }
         }
     }
 }

@@ -105,6 +105,11 @@ impl Fleet {
             let queued_events = self.queued_events_left(member.id, deadline).await;
             Removal { queued_events, ..removal }.check(force).map_err(FleetError::Unsafe)?;
         }
+        // The log says who wanted it, whatever comes of it. Members of earlier versions, and a node that never registered, are removed without.
+        match self.write(Command::RemovalWanted { node: member.id }, deadline).await {
+            Ok(_) | Err(FleetError::Write(_)) => {}
+            Err(error) => return Err(error),
+        }
         self.parts.being_removed.store(own, Ordering::Relaxed);
         let removed =
             self.cluster().change_members(MembershipChange::Remove { id: member.id }, deadline).await;

@@ -261,8 +261,11 @@ impl Drop for CallerHold {
                 None => hold.fleet.reserved_by(hold.op_id, deadline).await,
             };
             let Some(engine) = engine else { return };
-            if let Err(error) = hold.give_up(engine, deadline).await {
-                tracing::warn!(%engine, %error, "cannot abandon the engine of a caller that has gone");
+            match hold.give_up(engine, deadline).await {
+                Ok(()) => tracing::info!(%engine, "its caller has gone: the next one gets this engine"),
+                Err(error) => {
+                    tracing::warn!(%engine, %error, "cannot abandon the engine of a caller that has gone")
+                }
             }
         });
     }

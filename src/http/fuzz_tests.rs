@@ -21,7 +21,7 @@ const BODIES: &[&[u8]] = &[
     br#"{"revision":1}"#,
     br#"{"name":"acexy","role":"proxy","ttl_seconds":3600}"#,
     br#"{"ttl_seconds":600,"uses":3}"#,
-    br#"{"deadline_seconds":3600}"#,
+    br#"{"deadline_seconds":3600,"returns":true}"#,
 ];
 const OF_JSON: &[&[u8]] = &[
     b"null",
@@ -87,7 +87,7 @@ fn fuzz_bodies_of_callers() {
         told(settings::body::revert(body, &headers));
         told(keys::read(body));
         told(cluster::tokens::read(body));
-        told(cluster::nodes::deadline_seconds(body));
+        told(cluster::nodes::drain_wanted(body));
     });
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use acefleet_raft::{Failure, Options, StartError};
 use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -18,7 +19,7 @@ use crate::fleet::hooks::NodeHooks;
 use crate::fleet::{Fleet, gossip, leader, outbox_reader, own_settings, register, series};
 use crate::http;
 use crate::peers::SoftState;
-use crate::relay;
+use crate::relay::{self, Relay};
 use crate::tls::pair::Contents;
 use crate::tls::{self, Tls};
 
@@ -66,6 +67,8 @@ pub struct Node {
     stop: CancellationToken,
     background: CancellationToken,
     tracker: TaskTracker,
+    relay: JoinHandle<Option<Relay>>,
+    relay_drain: Duration,
 }
 
 impl Node {
@@ -107,7 +110,8 @@ impl Node {
             tracker.spawn(outbox_reader::run(fleet.clone(), background.clone()));
         }
         let stats = Arc::clone(fleet.relay());
-        tracker.spawn(relay::run(cluster.clone(), Arc::clone(&config), stats, background.clone()));
+        let relay_drain = config.relay_drain;
+        let relay = tokio::spawn(relay::run(cluster.clone(), Arc::clone(&config), stats, background.clone()));
         let figures = Arc::clone(fleet.backups());
         tracker.spawn(backups::run(cluster.clone(), Arc::clone(&config), figures, background.clone()));
         let tls = certificate.map(|(tls, files, contents)| {
@@ -123,7 +127,7 @@ impl Node {
         volume::warn(&config.data_dir);
         announce(&config, http.local_addr().ok(), &fleet);
         supervisor::ready();
-        Ok(Self { fleet, agent, http, limits, token, tls, stop, background, tracker })
+        Ok(Self { fleet, agent, http, limits, token, tls, stop, background, tracker, relay, relay_drain })
     }
 
     /// The cluster as this node sees and changes it.
@@ -134,10 +138,13 @@ impl Node {
 
     /// Serves the API until `stop` is cancelled or the registry fails; then ends everything in order. Engines keep running.
     ///
+    /// The relay comes last: by then the cluster does without this node, so nobody waits for a connection that goes on.
+    ///
     /// # Errors
     /// See [`NodeError`].
     pub async fn run(self) -> Result<(), NodeError> {
-        let Self { fleet, agent, http, limits, token, tls, stop, background, tracker } = self;
+        let Self { fleet, agent, http, limits, token, tls, stop, background, tracker, relay, relay_drain } =
+            self;
         let cluster = fleet.cluster().clone();
         let stop_serving = stop.child_token();
         let api = http::Api::new(fleet, Some(&token)).with_tls(tls);
@@ -160,6 +167,8 @@ impl Node {
             tracing::warn!(left = tracker.len(), "tasks did not stop in time");
         }
         cluster.shutdown().await;
+        // A node that has failed is started again at once.
+        let_go_on(relay, if failure.is_none() { relay_drain } else { Duration::ZERO }).await;
         match failure {
             Some(Failure::Renewed(why)) => Err(NodeError::Renewed(why)),
             Some(failure) => {
@@ -171,6 +180,16 @@ impl Node {
             }
         }
     }
+}
+
+/// Gives the connections of the relay the time that they have.
+async fn let_go_on(relay: JoinHandle<Option<Relay>>, limit: Duration) {
+    // It was told to end before the cluster; only a defect keeps it.
+    let Ok(Ok(Some(relay))) = tokio::time::timeout(TASKS, relay).await else { return };
+    if relay.going_on() > 0 && !limit.is_zero() {
+        supervisor::draining(limit);
+    }
+    relay.drain(limit).await;
 }
 
 /// The certificate of the API with what its files hold, if it has one.

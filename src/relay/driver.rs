@@ -14,10 +14,15 @@ use super::plan::{Plan, Target};
 use super::settings::Settings;
 use super::sockets;
 use super::stats::{Stats, Trouble};
+use crate::counted::counted;
 
 /// First pause before a port that something else uses is retried; each further one is twice as long.
 const FIRST_RETRY: Duration = Duration::from_millis(500);
 const LAST_RETRY: Duration = Duration::from_secs(10);
+/// A connection on which nothing has moved for so long gets no time at a stop. Players fetch parts of a stream every few seconds.
+const REST: Duration = Duration::from_secs(10);
+/// How often a relay that drains looks for such connections.
+const LOOK: Duration = Duration::from_millis(250);
 
 struct Port {
     target: Target,
@@ -39,7 +44,8 @@ impl Relay {
     #[must_use]
     pub fn new(settings: Settings, stats: Arc<Stats>) -> Self {
         let free = Semaphore::new(settings.max_connections.min(Semaphore::MAX_PERMITS));
-        Self { shared: Arc::new(Shared { bind: settings.bind, free, stats }), ports: BTreeMap::new() }
+        let open = Arc::default();
+        Self { shared: Arc::new(Shared { bind: settings.bind, free, stats, open }), ports: BTreeMap::new() }
     }
 
     /// All ports, open or waiting to be opened, and where they lead.
@@ -83,6 +89,60 @@ impl Relay {
         self.count();
     }
 
+    /// Takes no new connections from now on; [`Relay::drain`] ends those that are open.
+    pub async fn refuse(&mut self) {
+        for held in self.ports.values_mut() {
+            held.state.refuse.cancel();
+            held.state.listeners.close();
+            held.state.connections.close();
+            (held.listening, held.retry) = (0, None);
+        }
+        for held in self.ports.values() {
+            held.state.listeners.wait().await;
+        }
+        self.count();
+    }
+
+    /// Connections that may go on when the node stops. Those that rest are reset.
+    #[must_use]
+    pub fn going_on(&self) -> usize {
+        self.shared.open.reset_resting(REST);
+        self.shared.open.count()
+    }
+
+    /// After [`Relay::refuse`]: waits until no connection is open, and resets those that rest, or are open at the limit.
+    pub async fn drain(mut self, limit: Duration) {
+        let open = self.going_on();
+        if open > 0 && !limit.is_zero() {
+            let seconds = limit.as_secs_f64();
+            tracing::info!("{} may go on for {seconds} s", counted(open as u64, "relayed connection"));
+        }
+        let mut resting = 0;
+        let over = async {
+            for held in self.ports.values() {
+                held.state.connections.wait().await;
+            }
+        };
+        let look = async {
+            loop {
+                tokio::time::sleep(LOOK).await;
+                resting += self.shared.open.reset_resting(REST);
+            }
+        };
+        tokio::select! {
+            biased;
+            () = over => {}
+            () = look => {}
+            () = tokio::time::sleep(limit) => {}
+        }
+        let cut = self.shared.open.count();
+        self.close().await;
+        if open > 0 {
+            let ended = open.saturating_sub(resting + cut);
+            tracing::info!(ended, resting, cut, "the relayed connections are over");
+        }
+    }
+
     /// Closes everything.
     pub async fn close(&mut self) {
         let all: Vec<u16> = self.ports.keys().copied().collect();
@@ -94,11 +154,13 @@ impl Relay {
         let closed: Vec<Port> = ports.iter().filter_map(|port| self.ports.remove(port)).collect();
         for held in &closed {
             held.state.stop.cancel();
-            held.state.tasks.close();
+            held.state.listeners.close();
+            held.state.connections.close();
         }
         // These tasks end with the token, so this takes no time.
         for held in closed {
-            held.state.tasks.wait().await;
+            held.state.listeners.wait().await;
+            held.state.connections.wait().await;
             tracing::debug!(port = held.state.port, engine = %held.target.engine, "no longer relayed");
         }
     }
@@ -155,8 +217,8 @@ impl Port {
             tracing::warn!(port = state.port, %address, %error, "cannot relay; check ACEFLEET_RELAY_BIND");
             return;
         }
-        let stop = state.stop.clone();
-        self.state.tasks.spawn(async move {
+        let refuse = state.refuse.clone();
+        self.state.listeners.spawn(async move {
             let tell = async {
                 // Nodes that share a Docker daemon: the port is published on this machine.
                 if is_same_machine(&host, state.port).await {
@@ -170,7 +232,7 @@ impl Port {
                      free it or choose another PORT_RANGE_HOST; it is tried again"
                 );
             };
-            stop.run_until_cancelled(tell).await;
+            refuse.run_until_cancelled(tell).await;
         });
     }
 }

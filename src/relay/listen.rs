@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::dial::dial;
+use super::open::{Connection, Open};
 use super::plan::Target;
 use super::pump::{Broken, pump};
 use super::sockets::End;
@@ -24,6 +25,7 @@ pub struct Shared {
     pub bind: Vec<IpAddr>,
     pub free: Semaphore,
     pub stats: Arc<Stats>,
+    pub open: Arc<Open>,
 }
 
 /// What the listeners and connections of a port share.
@@ -31,15 +33,27 @@ pub struct Shared {
 pub struct PortState {
     pub port: u16,
     target: Mutex<Target>,
+    /// Ends the listeners and the connections.
     pub stop: CancellationToken,
-    pub tasks: TaskTracker,
+    /// Ends the listeners alone.
+    pub refuse: CancellationToken,
+    pub listeners: TaskTracker,
+    pub connections: TaskTracker,
     pub shared: Arc<Shared>,
 }
 
 impl PortState {
     pub fn new(port: u16, target: Target, shared: Arc<Shared>) -> Self {
-        let target = Mutex::new(target);
-        Self { port, target, stop: CancellationToken::new(), tasks: TaskTracker::new(), shared }
+        let stop = CancellationToken::new();
+        Self {
+            port,
+            target: Mutex::new(target),
+            refuse: stop.child_token(),
+            stop,
+            listeners: TaskTracker::new(),
+            connections: TaskTracker::new(),
+            shared,
+        }
     }
 
     /// New connections go here from now on.
@@ -52,12 +66,12 @@ impl PortState {
     }
 }
 
-/// Takes connections until the port is closed.
+/// Takes connections until the port is closed or takes no more.
 pub fn serve(listener: TcpListener, state: &Arc<PortState>) {
     let state = Arc::clone(state);
-    state.tasks.clone().spawn(async move {
-        let stop = state.stop.clone();
-        stop.run_until_cancelled(accept(listener, state)).await
+    state.listeners.clone().spawn(async move {
+        let refuse = state.refuse.clone();
+        refuse.run_until_cancelled(accept(listener, state)).await
     });
 }
 
@@ -85,7 +99,8 @@ async fn accept(listener: TcpListener, state: Arc<PortState>) {
 fn take(client: TcpStream, state: &Arc<PortState>) {
     let client = End::client(client);
     let state = Arc::clone(state);
-    state.tasks.clone().spawn(async move {
+    let held = state.shared.open.add(&state.stop);
+    state.connections.clone().spawn(async move {
         let shared = Arc::clone(&state.shared);
         // Refused at once: the caller waits only 3 s, and can choose another engine.
         let Ok(_permit) = shared.free.try_acquire() else {
@@ -95,11 +110,11 @@ fn take(client: TcpStream, state: &Arc<PortState>) {
         };
         let _open = shared.stats.opened();
         // Cancelled, it resets both ends.
-        state.stop.run_until_cancelled(connection(client, &state)).await;
+        held.connection.stop.run_until_cancelled(connection(client, &state, &held.connection)).await;
     });
 }
 
-async fn connection(client: End, state: &PortState) {
+async fn connection(client: End, state: &PortState, own: &Connection) {
     let Shared { bind, stats, .. } = &*state.shared;
     let Target { host, engine: id } = state.target();
     let engine = match dial(&host, state.port, bind).await {
@@ -110,7 +125,7 @@ async fn connection(client: End, state: &PortState) {
             return;
         }
     };
-    match pump(client.stream(), engine.stream(), stats).await {
+    match pump(client.stream(), engine.stream(), stats, own).await {
         Ok(()) => {
             client.finish();
             engine.finish();

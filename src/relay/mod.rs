@@ -4,6 +4,7 @@
 //! - [`plan`]: which ports this node has to relay, as pure functions of the registry
 //! - [`driver`]: opens and closes ports as the plan says, and tries taken ports again
 //! - `listen`: listeners of one port and their connections
+//! - `open`: the connections, and which of them rest
 //! - `dial`: the way to the engine, never back to ourselves
 //! - [`pump`]: moves bytes both ways
 //! - `sockets`: options of both ends
@@ -19,6 +20,7 @@ pub mod stats;
 mod dial;
 pub mod limits;
 mod listen;
+mod open;
 mod settings;
 mod sockets;
 
@@ -40,11 +42,17 @@ pub use stats::Stats;
 /// Least time between two plans, so that a burst of events costs one plan.
 const PACE: Duration = Duration::from_millis(10);
 
-/// Follows the registry until `cancel` fires; then every port and connection is closed.
-pub async fn run(cluster: Cluster, config: Arc<Config>, stats: Arc<Stats>, cancel: CancellationToken) {
+/// Follows the registry until `cancel` fires; then no port takes connections any more. Open ones go on until what is returned
+/// is drained. `None` where the relay is off.
+pub async fn run(
+    cluster: Cluster,
+    config: Arc<Config>,
+    stats: Arc<Stats>,
+    cancel: CancellationToken,
+) -> Option<Relay> {
     let Some(settings) = Settings::of(&config) else {
         tracing::info!("the relay is off (ACEFLEET_RELAY): localhost reaches engines of this host only");
-        return;
+        return None;
     };
     // A daemon on the loopback is this host's own.
     let docker_host = config.docker_host.as_deref().and_then(daemon_host).filter(|host| !is_loopback(host));
@@ -55,11 +63,16 @@ pub async fn run(cluster: Cluster, config: Arc<Config>, stats: Arc<Stats>, cance
         advertise_host: advertise_host.clone(),
         docker_host: docker_host.clone(),
     };
-    follow(&cluster, own, Relay::new(settings, stats), cancel).await;
+    Some(follow(&cluster, own, Relay::new(settings, stats), cancel).await)
 }
 
 /// The same with a given relay; for tests.
-pub async fn follow(cluster: &Cluster, own: impl Fn() -> Own, mut relay: Relay, cancel: CancellationToken) {
+pub async fn follow(
+    cluster: &Cluster,
+    own: impl Fn() -> Own,
+    mut relay: Relay,
+    cancel: CancellationToken,
+) -> Relay {
     let mut changes = cluster.changes();
     loop {
         changes.borrow_and_update();
@@ -79,7 +92,8 @@ pub async fn follow(cluster: &Cluster, own: impl Fn() -> Own, mut relay: Relay, 
             () = until(retry) => relay.retry(Instant::now()),
         }
     }
-    relay.close().await;
+    relay.refuse().await;
+    relay
 }
 
 async fn until(moment: Option<Instant>) {

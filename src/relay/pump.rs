@@ -15,6 +15,7 @@ use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
+use super::open::Connection;
 use super::stats::Stats;
 
 /// Buffer of a plain copy; it exists only while there is something to move.
@@ -33,13 +34,18 @@ pub enum Broken {
     Engine,
 }
 
-/// Moves bytes until both directions have ended, and counts them.
+/// Moves bytes until both directions have ended, counts them, and notes in `own` when they move.
 ///
 /// # Errors
 /// The side that broke. Nothing more can be moved then: both sockets should be reset.
-pub async fn pump(client: &TcpStream, engine: &TcpStream, stats: &Stats) -> Result<(), Broken> {
-    let to_engine = flow(client, engine, &stats.to_engine);
-    let to_client = flow(engine, client, &stats.to_client);
+pub async fn pump(
+    client: &TcpStream,
+    engine: &TcpStream,
+    stats: &Stats,
+    own: &Connection,
+) -> Result<(), Broken> {
+    let to_engine = flow(client, engine, Meter { total: &stats.to_engine, own });
+    let to_client = flow(engine, client, Meter { total: &stats.to_client, own });
     let side = |from: Broken, to: Broken| {
         move |error: Failed| match error {
             Failed::Reading => from,
@@ -60,14 +66,28 @@ enum Failed {
     Writing,
 }
 
-async fn flow(from: &TcpStream, to: &TcpStream, counter: &AtomicU64) -> Result<(), Failed> {
-    if copy(from, to, counter, STREAM).await? == Next::Stream {
+/// Counts what moves in one direction.
+#[derive(Clone, Copy)]
+struct Meter<'a> {
+    total: &'a AtomicU64,
+    own: &'a Connection,
+}
+
+impl Meter<'_> {
+    fn add(self, bytes: usize) {
+        self.total.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.own.moves();
+    }
+}
+
+async fn flow(from: &TcpStream, to: &TcpStream, meter: Meter<'_>) -> Result<(), Failed> {
+    if copy(from, to, meter, STREAM).await? == Next::Stream {
         let spliced = match Pipe::open() {
-            Some(pipe) => pipe.splice(from, to, counter).await?,
+            Some(pipe) => pipe.splice(from, to, meter).await?,
             None => Next::Copy,
         };
         if spliced == Next::Copy {
-            copy(from, to, counter, u64::MAX).await?;
+            copy(from, to, meter, u64::MAX).await?;
         }
     }
     // Fails when the other side is gone, which its own direction notices.
@@ -83,7 +103,7 @@ enum Next {
 }
 
 /// Copies until the sender ends or `limit` bytes are moved.
-async fn copy(from: &TcpStream, to: &TcpStream, counter: &AtomicU64, limit: u64) -> Result<Next, Failed> {
+async fn copy(from: &TcpStream, to: &TcpStream, meter: Meter<'_>, limit: u64) -> Result<Next, Failed> {
     let mut moved = 0;
     while moved < limit {
         from.readable().await.map_err(|_| Failed::Reading)?;
@@ -99,7 +119,7 @@ async fn copy(from: &TcpStream, to: &TcpStream, counter: &AtomicU64, limit: u64)
             to.writable().await.map_err(|_| Failed::Writing)?;
             match to.try_write(rest) {
                 Ok(written) => {
-                    counter.fetch_add(written as u64, Ordering::Relaxed);
+                    meter.add(written);
                     rest = &rest[written..];
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -132,7 +152,7 @@ impl Pipe {
 
     /// Moves bytes until the sender ends. The pipe is empty before each filling, so "would block" can
     /// only mean the socket.
-    async fn splice(&self, from: &TcpStream, to: &TcpStream, counter: &AtomicU64) -> Result<Next, Failed> {
+    async fn splice(&self, from: &TcpStream, to: &TcpStream, meter: Meter<'_>) -> Result<Next, Failed> {
         loop {
             let filled = from.async_io(Interest::READABLE, || move_to(from, &self.into, self.size)).await;
             let mut held = match filled {
@@ -147,7 +167,7 @@ impl Pipe {
                 if sent == 0 {
                     return Err(Failed::Writing);
                 }
-                counter.fetch_add(sent as u64, Ordering::Relaxed);
+                meter.add(sent);
                 held = held.saturating_sub(sent);
             }
         }

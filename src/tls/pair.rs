@@ -163,6 +163,7 @@ impl Contents {
         let (_, parsed) = parse_x509_certificate(first).map_err(|error| damaged(error.to_string()))?;
         let (from, until) =
             (parsed.validity().not_before.timestamp(), parsed.validity().not_after.timestamp());
+        let of_authority = parsed.is_ca();
         let text = text_of(Part::Key, &key, &self.key)?;
         let lack = if text.contains("ENCRYPTED") { Lack::OpenKey } else { Lack::Key };
         let no_key = |_| PairError::NotPem { part: Part::Key, path: key.clone(), lack };
@@ -179,7 +180,7 @@ impl Contents {
             }
             other => damaged(other.to_string()),
         })?;
-        Ok(Pair { certified: Arc::new(certified), from, until })
+        Ok(Pair { certified: Arc::new(certified), from, until, of_authority })
     }
 }
 
@@ -195,6 +196,8 @@ pub struct Pair {
     pub from: i64,
     /// Seconds since 1970 until which it counts.
     pub until: i64,
+    /// It says that it is that of an authority.
+    pub of_authority: bool,
 }
 
 impl Pair {

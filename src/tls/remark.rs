@@ -35,6 +35,8 @@ pub enum Remark {
         /// `ACEFLEET_ADVERTISE`.
         host: String,
     },
+    /// Some clients refuse it: it is that of an authority.
+    OfAuthority,
 }
 
 impl fmt::Display for Remark {
@@ -68,6 +70,10 @@ impl fmt::Display for Remark {
                 "the certificate of the API is not for {host} (ACEFLEET_ADVERTISE), where the panel and other clients look for this \
                  node: have one issued with that name, or advertise a name that it has"
             ),
+            Self::OfAuthority => f.write_str(
+                "the certificate of the API is that of an authority (CA:TRUE), which `acefleet` and other clients refuse for a server: make \
+                 one with basicConstraints=CA:FALSE",
+            ),
         }
     }
 }
@@ -81,7 +87,8 @@ pub(super) fn date(seconds: i64) -> String {
 #[must_use]
 pub fn remarks(pair: &Pair, host: &str, now: i64) -> Vec<Remark> {
     let other = (!pair.is_for(host)).then(|| Remark::OtherName { host: host.to_owned() });
-    of_time(pair.from, pair.until, now).into_iter().chain(other).collect()
+    let authority = pair.of_authority.then_some(Remark::OfAuthority);
+    of_time(pair.from, pair.until, now).into_iter().chain(other).chain(authority).collect()
 }
 
 /// What is to be said of these times.

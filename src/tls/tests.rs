@@ -1,7 +1,7 @@
 use std::fs;
 use std::path::Path;
 
-use rcgen::{CertificateParams, KeyPair, PKCS_ED25519};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, PKCS_ED25519};
 
 use super::pair::{Contents, Part};
 use super::remark::of_time;
@@ -54,6 +54,21 @@ fn what_is_wrong_with_files_is_said_with_what_to_do() {
     assert!(said.starts_with("ACEFLEET_TLS_CERT=") && said.contains("does not exist"), "{said}");
     let pipe = TlsFiles { cert: "/dev/zero".into(), ..missing };
     assert!(matches!(Pair::read(&pipe), Err(PairError::Unreadable { part: Part::Certificate, .. })));
+}
+
+#[test]
+fn a_certificate_of_an_authority_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new(vec!["a".to_owned()]).unwrap();
+    for (is_ca, told) in
+        [(IsCa::NoCa, false), (IsCa::ExplicitNoCa, false), (IsCa::Ca(BasicConstraints::Unconstrained), true)]
+    {
+        params.is_ca = is_ca;
+        let cert = params.self_signed(&key).unwrap();
+        let pair = Pair::read(&files(dir.path(), &cert.pem(), &key.serialize_pem())).unwrap();
+        assert_eq!(remarks(&pair, "a", pair.from).contains(&Remark::OfAuthority), told, "{:?}", params.is_ca);
+    }
 }
 
 #[test]

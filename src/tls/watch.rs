@@ -112,12 +112,12 @@ pub async fn run(
 /// What was said of the certificate in use, each with its day.
 type Said = HashMap<Discriminant<Remark>, i64>;
 
-/// Says each remark once a day, and that of the name once for each certificate.
+/// Says each remark once a day, and those that no time changes once for each certificate.
 fn warn(pair: &Pair, host: &str, now: i64, said: &mut Said) {
     let today = day(now);
     for remark in remarks(pair, host, now) {
         let last = said.insert(discriminant(&remark), today);
-        let again = !matches!(remark, Remark::OtherName { .. });
+        let again = !matches!(remark, Remark::OtherName { .. } | Remark::OfAuthority);
         if last.is_none_or(|last| again && last != today) {
             tracing::warn!("{remark}");
         }

@@ -100,6 +100,17 @@ fn a_pipe_is_no_file_of_a_secret_and_nobody_waits_for_it() {
 }
 
 #[test]
+fn a_token_file_may_be_gone_when_it_was_used() {
+    let loaded = from(&[("ACEFLEET_JOIN_TOKEN_FILE", "/does/not/exist")], &[], "").unwrap();
+    assert!(loaded.config.join_token.is_none());
+    let said: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
+    assert!(
+        said.iter().any(|line| line.contains("ACEFLEET_JOIN_TOKEN_FILE") && line.contains("no effect")),
+        "{said:?}"
+    );
+}
+
+#[test]
 fn a_secret_comes_from_a_file_or_directly_but_not_both() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("key");

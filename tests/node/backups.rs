@@ -90,7 +90,7 @@ async fn each_new_state_is_kept_once_and_only_own_backups_are_deleted() {
     let file = folder.join(newest.to_string());
     assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     let read = backup::read(&file).unwrap();
-    assert_eq!(read.state.check(), Ok(()));
+    assert_eq!(read.sound(), Ok(()));
     let url = format!("http://{}/cluster/backup", bed.address);
     let asked = reqwest::Client::new().get(url).bearer_auth(KEY).send().await.unwrap();
     fs::write(dir.path().join("asked"), asked.bytes().await.unwrap()).unwrap();

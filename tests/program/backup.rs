@@ -5,8 +5,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Output;
 
 use crate::key::{gc, node, until};
-use crate::support::{dir, listeners, quiet_node, run, stderr, stdout};
-use serde_json::Value;
+use crate::support::{dir, figure, listeners, quiet_node, run, stderr, stdout};
+use acefleet::backups::Name;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 const KEY: &str = "a-key-for-this-test";
 
@@ -79,8 +81,8 @@ fn a_node_is_backed_up_while_it_runs_and_restored_on_an_empty_directory() {
     let differences = json(&["restore", "one", "--dry-run", "--url", &url, "--api-key", KEY, "--json"]);
     assert_eq!(differences["cluster"], "same");
     let keys = &differences["keys"];
-    assert_eq!(keys["only_in_backup"], serde_json::json!(["gone", "renewed as it was"]));
-    assert_eq!((&keys["only_live"], &keys["both"]), (&serde_json::json!(["renewed as it is"]), &1.into()));
+    assert_eq!(keys["only_in_backup"], json!(["gone", "renewed as it was"]));
+    assert_eq!((&keys["only_live"], &keys["both"]), (&json!(["renewed as it is"]), &1.into()));
     assert!(text.contains("revoke them afterwards"), "{text}");
     assert!(differences["live_revision"].as_u64() > differences["backup_revision"].as_u64());
     let before = differences["live_revision"].as_u64();
@@ -90,6 +92,18 @@ fn a_node_is_backed_up_while_it_runs_and_restored_on_an_empty_directory() {
 
     refused(&acefleet(&["restore", "one", "--yes"]), "belongs to cluster");
     fs::remove_dir_all(&data).unwrap();
+    let forged = forged(&fs::read(path.join("one")).unwrap(), json!([[]]));
+    fs::write(path.join("forged"), forged).unwrap();
+    for arguments in [
+        &["backup", "verify", "forged"][..],
+        &["restore", "forged", "--dry-run"],
+        &["restore", "forged", "--yes", "--force", "--broken"],
+    ] {
+        refused(&acefleet(arguments), "no cluster has had its members: nobody votes");
+    }
+    let inspected = json(&["backup", "inspect", "forged", "--json"]);
+    assert!(inspected["broken"].as_str().unwrap().contains("nobody votes"), "{inspected}");
+    refused(&acefleet(&["backup", "verify", "shown"]), "--redact");
     refused(&acefleet(&["restore", "shown", "--yes"]), "--redact");
     refused(&acefleet(&["restore", "one"]), "--yes");
     assert!(!data.exists(), "what was not begun leaves nothing");
@@ -103,6 +117,50 @@ fn a_node_is_backed_up_while_it_runs_and_restored_on_an_empty_directory() {
     assert!(status["revision"].as_u64() > before, "{status}");
     assert_eq!(status["nodes"][0]["availability"], "active", "the change was lost, as it was said");
     assert_eq!(json(&["backup", "two", "--json"])["cluster_id"], status["cluster_id"]);
+}
+
+/// A backup with other sets of voters, and hashes that fit.
+fn forged(whole: &[u8], voters: Value) -> Vec<u8> {
+    let begin = whole.windows(8).position(|window| window == b"ACEFSNAP").unwrap();
+    let (front, snapshot) = whole.split_at(begin);
+    let length = u32::from_be_bytes(snapshot[8..12].try_into().unwrap()) as usize;
+    let mut header: Value = serde_json::from_slice(&snapshot[12..12 + length]).unwrap();
+    assert!(header["membership"]["membership"]["configs"].is_array(), "{header}");
+    header["membership"]["membership"]["configs"] = voters;
+    let text = serde_json::to_vec(&header).unwrap();
+    let length_now = u32::try_from(text.len()).unwrap().to_be_bytes();
+    let body = &snapshot[12 + length + 32..];
+    [front, b"ACEFSNAP", &length_now, &text, &Sha256::digest(&text), body].concat()
+}
+
+#[test]
+fn a_node_that_starts_says_what_its_place_has_although_it_can_write_nothing() {
+    let dir = dir();
+    let (data, folder) = (dir.path().join("data"), dir.path().join("folder"));
+    fs::create_dir(&folder).unwrap();
+    let at = listeners();
+    let mut environment = quiet_node(&at, data.to_str().unwrap());
+    environment.extend([("API_KEY", KEY), ("ACEFLEET_NODE_NAME", "a")]);
+    environment.extend([("ACEFLEET_BACKUP_TO", folder.to_str().unwrap()), ("ACEFLEET_BACKUP_EVERY", "1s")]);
+    let acefleet = |arguments: &[&str]| run(dir.path(), &environment, arguments);
+    let figure = |name: &str| figure(&at, &format!("acefleet_backup_{name}"), acefleet);
+    let serving = node(dir.path(), &environment, std::process::Stdio::null());
+    until("a backup is kept", || (figure("kept")? >= 1).then_some(()));
+    drop(serving);
+    let files = fs::read_dir(&folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<Name> = files.filter_map(|name| Name::parse(&name)).collect();
+    names.sort_by_key(|name| name.revision);
+    let (newest, kept) = (names.last().unwrap(), names.len() as u64);
+    // An older state, so that the first look finds something to write.
+    let older = folder.join(Name { revision: 1, ..newest.clone() }.to_string());
+    fs::rename(folder.join(newest.to_string()), &older).unwrap();
+    let newest = fs::metadata(older).unwrap().len();
+    // What is not a file cannot be written anew.
+    fs::create_dir(folder.join(".acefleet-a.backup.part")).unwrap();
+    let _serving = node(dir.path(), &environment, std::process::Stdio::null());
+    until("it fails", || (figure("failing")? == 1).then_some(()));
+    assert_eq!((figure("kept"), figure("last_bytes")), (Some(kept), Some(newest)));
+    assert!(figure("last_success_timestamp_seconds") > Some(0));
 }
 
 fn acefleet_bytes(output: &Output) -> Vec<u8> {

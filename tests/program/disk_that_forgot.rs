@@ -267,7 +267,8 @@ fn without_a_majority_of_others_it_ends_with_what_to_do() {
     let said = bed.said(1);
     assert_eq!(status.code(), Some(70), "{said}");
     let last = said.lines().last().unwrap();
-    for part in ["remembers it at entry", "2 are needed", "no answer from c", "acefleet recover"] {
+    // At an entry, or at a vote, when a busy machine elected once more behind the copy.
+    for part in ["remembers it at", "2 are needed", "no answer from c", "acefleet recover"] {
         assert!(last.contains(part), "{last}");
     }
     bed.start(2);

@@ -57,6 +57,16 @@ pub fn listeners() -> Listeners {
     Listeners { host: http.ip().to_string(), port: http.port().to_string(), cluster: cluster.to_string() }
 }
 
+/// A number among the metrics of a node. `run` runs the program with the settings of that node.
+pub fn figure(at: &Listeners, name: &str, run: impl FnOnce(&[&str]) -> Output) -> Option<u64> {
+    let url = format!("{}:{}", at.host, at.port);
+    let bundle = run(&["debug", "bundle", "-o", "-", "--url", &url]);
+    let parts = String::from_utf8_lossy(&zstd::decode_all(&bundle.stdout[..]).ok()?).into_owned();
+    let line = parts.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))?;
+    // Times have fractions.
+    line.split('.').next()?.parse().ok()
+}
+
 /// A node on loopback that meets no Docker daemon.
 pub fn quiet_node<'a>(at: &'a Listeners, data: &'a str) -> Vec<(&'a str, &'a str)> {
     vec![

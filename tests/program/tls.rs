@@ -48,10 +48,22 @@ fn commands_reach_a_node_with_tls() {
     });
     // Who vouches for it has to be known.
     certificates(&dir.path().join("data"), "another");
-    let foreign = run(dir.path(), &[trusting[0], ("SSL_CERT_FILE", "data/ca.pem")], &["members"]);
-    let said = stderr(&foreign);
-    assert_eq!(foreign.status.code(), Some(75), "{said}");
-    assert!(said.contains("invalid peer certificate") && said.contains("SSL_CERT_FILE"), "{said}");
+    for another in [("ACEFLEET_CA", "data/ca.pem"), ("SSL_CERT_FILE", "data/ca.pem")] {
+        let foreign = run(dir.path(), &[trusting[0], another], &["members"]);
+        let said = stderr(&foreign);
+        assert_eq!(foreign.status.code(), Some(75), "{said}");
+        assert!(said.contains("invalid peer certificate") && said.contains("with --ca"), "{said}");
+    }
+    // Whoever names them means no others.
+    let named = [trusting[0], ("SSL_CERT_FILE", "data/ca.pem")];
+    let output = run(dir.path(), &named, &["members", "--ca", "ca.pem"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    for (file, why) in [("nowhere.pem", "No such file"), ("key.pem", "no certificate")] {
+        let output = run(dir.path(), &trusting, &["members", "--ca", file]);
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(64), "{said}");
+        assert!(said.contains(file) && said.contains(why), "{said}");
+    }
     let log = std::fs::read_to_string(dir.path().join("log")).unwrap();
     assert!(!log.contains("WARN acefleet::tls"), "{log}");
 }

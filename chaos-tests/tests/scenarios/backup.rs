@@ -34,6 +34,14 @@ async fn restore(bed: &TestHosts) -> Result<()> {
     n2.client().stream_started(&player.event).await?.expect(StatusCode::OK)?;
     wait_for("n3 to know the stream", SOON, || streams(n3, &player)).await?;
 
+    // Later than that, a backup knows the keys that go with the disks.
+    wait_for("n3 to know the keys of all members", SOON, || async {
+        let cluster: Value = n3.client().get("/cluster").await?;
+        let rows = cluster["nodes"].as_array().context("no members")?;
+        ensure!(rows.iter().all(|row| row["key"].is_string()), "{cluster}");
+        Ok(())
+    })
+    .await?;
     let file = n3.data_dir().with_extension("backup");
     let file = file.to_str().context("a path that is no text")?;
     expect_done(n3, &["backup", file]).await?;
@@ -46,6 +54,12 @@ async fn restore(bed: &TestHosts) -> Result<()> {
     expect_done(n3, &["cordon", "n2"]).await?;
     let before = n1.client().cluster().await?;
 
+    // A viewer on a host that is not there when the cluster begins again.
+    let of_n2: BTreeSet<String> = bed.host_of(n2).docker().running().await?.into_iter().collect();
+    let elsewhere =
+        engines.iter().find(|engine| of_n2.contains(&engine.container_id)).context("no engine on n2")?;
+    let viewer = Player::open(&elsewhere.host, elsewhere.port, &content(8)).await?;
+    n2.client().stream_started(&viewer.event).await?.expect(StatusCode::OK)?;
     for node in bed.nodes() {
         node.kill().await?;
     }
@@ -90,10 +104,19 @@ async fn restore(bed: &TestHosts) -> Result<()> {
         let listed: BTreeSet<String> =
             n3.client().engines().await?.into_iter().map(|engine| engine.container_id).collect();
         ensure!(listed == running && running.is_superset(&own), "listed: {listed:?}, running: {running:?}");
+        ensure!(running.is_superset(&of_n2), "n2 has lost engines: {of_n2:?} ran there, {running:?} run");
         Ok(())
     })
     .await?;
-    player.expect_progress().await
+    player.expect_progress().await?;
+    viewer.expect_progress().await?;
+    wait_for("n2 to list the stream of its viewer", LATER, || async {
+        let streams = n3.client().streams("started").await?;
+        let of_viewer = streams.iter().any(|stream| stream.container_id == elsewhere.container_id);
+        ensure!(of_viewer, "no stream on {}: {streams:?}", elsewhere.container_id);
+        Ok(())
+    })
+    .await
 }
 
 async fn streams(node: &Node, player: &Player) -> Result<()> {

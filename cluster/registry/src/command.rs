@@ -1,5 +1,7 @@
 //! What can be written: commands, the proposals that carry them, and their replies.
 
+mod credentials;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::slice;
 use std::sync::Arc;
@@ -7,15 +9,15 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::level::Level;
-use crate::records::access::{Access, KeyHash};
+use crate::records::access::Access;
 use crate::records::actor::Actor;
 use crate::records::breaker::BreakerKind;
 use crate::records::cause::Cause;
 use crate::records::engine::{EngineSpec, Health, Ports};
 use crate::records::health::HealthFault;
 use crate::records::ids::{EngineId, NodeId, OpId};
-use crate::records::join_token::{PublicKey, TokenId};
-use crate::records::key::{KeyName, Role};
+use crate::records::join_token::TokenId;
+use crate::records::key::KeyName;
 use crate::records::lack::Lack;
 use crate::records::node::{DockerState, NodeInfo, Wanted};
 use crate::records::policy::Policy;
@@ -23,6 +25,8 @@ use crate::records::settings::{Name, Value};
 use crate::records::stream::{StreamEnd, StreamStart};
 use crate::records::time::Elapsed;
 use crate::records::vpn::VpnStatus;
+
+pub use credentials::{CreateJoinToken, CreateKey, UseJoinToken};
 
 /// One write: a command, the moment at which the leader took it, and the id under which a repeat is recognised.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,6 +63,14 @@ pub enum Command {
         node: NodeId,
         /// What is wanted of it.
         availability: Wanted,
+    },
+    /// A node that was drained until it returns has been started again: it takes engines. Nothing changes when an operator has
+    /// wanted something else of it since.
+    NodeReturned {
+        /// The node.
+        node: NodeId,
+        /// Since when it drains, as it knows.
+        since_ms: Elapsed,
     },
     /// The leader's verdict on a node: silent for too long, or back. Its engines keep their records and leases, as
     /// nobody has seen them end; their streams end.
@@ -256,6 +268,11 @@ pub enum Command {
         /// That member.
         node: NodeId,
     },
+    /// An operator wants a member out for good. It changes nothing; the log says who.
+    RemovalWanted {
+        /// That member.
+        node: NodeId,
+    },
     /// A node lost what its disk held and goes on under a new id: all that is known of it moves there. Written while both are
     /// members.
     NodeReplaced {
@@ -321,42 +338,6 @@ pub struct ChangeSettings {
     /// The revision that has these values, if it brings them back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reverts: Option<u64>,
-}
-
-/// A key to be made. Its text never leaves the node that makes it, but in the answer to who asked for it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CreateKey {
-    /// What it is called.
-    pub name: KeyName,
-    /// What its callers may do.
-    pub role: Role,
-    /// By what it is recognised.
-    pub hash: KeyHash,
-    /// Milliseconds from now until it ends, in the time of day of the cluster. Without them it does not.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ttl_ms: Option<u64>,
-}
-
-/// A token to be made. Its text never leaves the node that makes it, but in the answer to who asked for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CreateJoinToken {
-    /// Its public key.
-    pub key: PublicKey,
-    /// Milliseconds from now until it ends, in the time of day of the cluster.
-    pub ttl_ms: u64,
-    /// Nodes that may join with it.
-    pub uses: u32,
-}
-
-/// A node that has proved to have a token, and a key of its own.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct UseJoinToken {
-    /// Public key of the token.
-    pub token: PublicKey,
-    /// Public key of the node.
-    pub node: PublicKey,
-    /// Name of the node.
-    pub name: String,
 }
 
 /// An engine that is in use although no stream is listed on it.

@@ -48,10 +48,57 @@ fn check_weights(state: &State) -> Checked {
     Ok(())
 }
 
+/// Records are found under their own names, and what refers to others finds them.
+fn check_names(state: &State) -> Checked {
+    let tables = &state.tables;
+    for (id, engine) in &tables.engines {
+        ensure!(engine.id == *id, "engine {} is kept as {id}", engine.id);
+    }
+    for (id, stream) in &tables.streams {
+        ensure!(stream.start.id == *id, "stream {} is kept as {id}", stream.start.id);
+    }
+    for (id, node) in &tables.nodes {
+        ensure!(node.info.id == *id, "member {} is kept as {id}", node.info.id);
+    }
+    let unknown = tables.usage.keys().find(|id| !tables.engines.contains_key(*id));
+    ensure!(unknown.is_none(), "the use of an engine is known that is not: {unknown:?}");
+    let (known, ordered): (BTreeSet<_>, BTreeSet<_>) =
+        (tables.ops.keys().collect(), tables.op_order.iter().collect());
+    ensure!(known == ordered, "remembered writes and their order differ");
+    Ok(())
+}
+
+/// What is counted up is not behind what was numbered with it, and nothing was written later than the last write.
+fn check_numbers(state: &State) -> Checked {
+    let (tables, clock) = (&state.tables, state.clock_ms());
+    let engine = tables.engines.keys().next_back().map_or(0, |id| id.0);
+    ensure!(engine <= tables.last_engine, "engine {engine} has a number that was not given out");
+    let stream = state.streams().map(|stream| stream.seq).max().unwrap_or_default();
+    ensure!(stream <= tables.last_stream, "a stream has a number that was not given out");
+    let mut last = 0;
+    for event in state.events().iter() {
+        ensure!(event.id > last, "event {} is out of order", event.id);
+        ensure!(event.at_ms <= clock, "event {} is in the future", event.id);
+        last = event.id;
+    }
+    ensure!(last <= state.events().last_id(), "event {last} has a number that was not given out");
+    let mut last = 0;
+    for change in state.settings().changes() {
+        ensure!(change.revision > last, "revision {} of the settings is out of order", change.revision);
+        last = change.revision;
+    }
+    ensure!(last <= state.settings().revision(), "revision {last} of the settings was not given out");
+    ensure!(tables.ops.values().all(|op| op.at_ms <= clock), "a write is remembered from the future");
+    ensure!(tables.tombstones.values().all(|at| *at <= clock), "a stream ended in the future");
+    Ok(())
+}
+
 /// What holds of any state by itself.
 fn check_state(state: &State) -> Checked {
     ensure!(state.indexes_are_true(), "a derived index is not true");
     check_weights(state)?;
+    check_names(state)?;
+    check_numbers(state)?;
     let clock = state.clock_ms();
     let (mut ports, mut names, mut containers) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     for engine in state.all_engines() {

@@ -19,7 +19,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::command::{Command, StopWhen};
-use crate::records::node::DockerState;
+use crate::records::node::{DockerState, Wanted};
 use crate::records::policy::Policy;
 use crate::state::State;
 
@@ -109,6 +109,10 @@ impl Level {
     pub const NAMES_USERS: Self = Self(3);
     /// From here on nodes say whether their API speaks TLS.
     pub const API_SCHEMES: Self = Self(3);
+    /// From here on the log says who removed a member.
+    pub const NOTES_REMOVALS: Self = Self(3);
+    /// From here on a node ends a drain by itself when it has been started again, where that is wanted.
+    pub const RETURNS: Self = Self(3);
     /// What this program knows.
     pub const CURRENT: Self = Self(3);
 }
@@ -146,6 +150,11 @@ impl Command {
                 Level::JOIN_TOKENS
             }
             Self::BackupTaken { .. } => Level::NOTES_BACKUPS,
+            Self::RemovalWanted { .. } => Level::NOTES_REMOVALS,
+            Self::NodeReturned { .. }
+            | Self::NodeAvailability { availability: Wanted::Draining { returns: true, .. }, .. } => {
+                Level::RETURNS
+            }
             Self::SetPolicy(policy) if policy.down_after_ms != Policy::default().down_after_ms => {
                 Level::OWNS_SETTINGS
             }

@@ -30,6 +30,7 @@ export function change(
       act[2] === 'drain'
         ? {
             deadline: body.deadline_seconds ? ago(-Number(body.deadline_seconds)) : null,
+            returns: false,
             engines_left: n.engines,
             streams_left: n.streams,
           }

@@ -86,7 +86,7 @@ export function world(https: string[], engines = 40, streams = 120): World {
       slow_disk: true,
       capacity: 24,
       availability: 'draining',
-      drain: { deadline: ago(-2700), engines_left: 12, streams_left: 44 },
+      drain: { returns: false, deadline: ago(-2700), engines_left: 12, streams_left: 44 },
       passed_over: { code: 'draining', message: 'is draining' },
     }),
   ];

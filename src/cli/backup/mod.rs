@@ -14,6 +14,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use super::exit_code::{CONFIGURATION, INTERNAL};
 use super::failed::{Failed, finish};
 use super::output;
+use super::words::shown;
 use summary::Summary;
 
 #[derive(Args)]
@@ -29,7 +30,7 @@ pub struct Backup {
 enum OfFile {
     /// Show what is in a backup.
     Inspect(Inspect),
-    /// Check every byte of a backup, and whether its state is sound. Exit code 0, or 64 when something is wrong.
+    /// Check every byte of a backup, and whether a cluster can be restored from it. Exit code 0, or 64 when none can.
     Verify {
         /// The backup.
         file: PathBuf,
@@ -73,13 +74,6 @@ pub(super) fn read(file: &Path) -> Result<format::Backup, Failed> {
     format::read(file).map_err(|why| Failed::new(CONFIGURATION, format!("{}: {why}", file.display())))
 }
 
-/// What people have to know of a backup whose bytes are right and whose state is not.
-pub(super) fn unsound(why: &str) -> String {
-    format!(
-        "its bytes are those that were written, but the state breaks a rule: {why}. The node that made it has or had a fault"
-    )
-}
-
 fn inspect(args: &Inspect) -> Result<u8, Failed> {
     let summary = Summary::of(&read(&args.file)?);
     if args.json || args.output == Form::Json {
@@ -90,16 +84,13 @@ fn inspect(args: &Inspect) -> Result<u8, Failed> {
 
 fn verify(file: &Path) -> Result<u8, Failed> {
     let backup = read(file)?;
-    if let Err(why) = backup.state.check() {
-        return Err(Failed::new(CONFIGURATION, format!("{}: {}", file.display(), unsound(&why))));
-    }
-    let redacted = match backup.header.redacted {
-        true => ". It is redacted: no cluster can be restored from it",
-        false => "",
+    let unusable = |why: format::Unsound| {
+        Failed::new(CONFIGURATION, format!("{}: {}", file.display(), shown(&why.to_string())))
     };
+    backup.sound().map_err(unusable)?;
     let (cluster, revision) = (&backup.header.cluster_id, backup.header.revision);
     Ok(output::print(&format!(
-        "{}: whole and sound, cluster {cluster} at revision {revision}{redacted}",
+        "{}: whole and sound, cluster {cluster} at revision {revision}",
         file.display()
     )))
 }

@@ -15,7 +15,7 @@ use crate::cli::exit_code::{CONFIGURATION, INTERNAL, TEMPORARY};
 use crate::cli::failed::Failed;
 use crate::cli::new_file::{refuse_existing, second};
 use crate::cli::output;
-use crate::cli::target::{Nodes, Target};
+use crate::cli::target::Target;
 
 #[derive(Args)]
 pub struct Save {
@@ -97,13 +97,13 @@ fn fetch(
     redact: bool,
     temporary: &WholeFile,
 ) -> Result<format::Backup, Failed> {
-    let Nodes { urls, key } = target.nodes(settings)?;
+    let nodes = target.nodes(settings)?;
     let call = Call::get(&["cluster", "backup"]).long();
     let call = if redact { call.with("redact", "true") } else { call };
-    wait(at_one_of(&urls, async |url| {
+    wait(at_one_of(&nodes.urls, async |url| {
         let file = temporary.file().try_clone();
         let mut file = file.map_err(|error| unsaved(temporary.path(), &error))?;
-        call.save(url, key.as_deref(), &mut file).await
+        call.save(url, nodes.caller(), &mut file).await
     }))?;
     format::read(temporary.path()).map_err(|why| {
         Failed::new(TEMPORARY, format!("what came from the node is no whole backup: {why}; repeat it"))

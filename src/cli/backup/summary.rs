@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use acefleet::counted::counted;
-use acefleet_raft::backup::{Backup, BackupHeader};
+use acefleet_raft::backup::{Backup, BackupHeader, Unsound};
 use acefleet_registry::{Access, Role, WallMs};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -35,7 +35,7 @@ pub(in crate::cli) struct Summary {
     has_key: bool,
     /// Named keys, of which it has the hashes.
     named_keys: Vec<Key>,
-    /// The first rule that the state breaks; null when it is sound.
+    /// Why no cluster can be restored from it, other than that it is redacted; null when it is sound.
     broken: Option<String>,
 }
 
@@ -60,6 +60,7 @@ struct Key {
 impl Summary {
     pub fn of(backup: &Backup) -> Self {
         let Backup { header, state, .. } = backup;
+        let broken = backup.sound().err().filter(|why| *why != Unsound::Redacted);
         let (streams, known) = state.stream_counts();
         let engines = state.live_engines().count();
         let mut nodes: Vec<_> = backup
@@ -94,7 +95,7 @@ impl Summary {
                 .keys()
                 .map(|(name, key)| Key { name: name.to_string(), role: key.role, ends_ms: key.ends_at })
                 .collect(),
-            broken: state.check().err(),
+            broken: broken.map(|why| why.to_string()),
         }
     }
 

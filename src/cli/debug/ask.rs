@@ -1,18 +1,22 @@
-//! What the nodes say for a bundle. All are asked at the same time, each until its deadline, and without a key: what needs none shows no secret.
+//! What the nodes say for a bundle. All are asked at the same time, each until its deadline. Those that were named are shown the key, for clusters
+//! whose reads need one; nothing that is asked for shows a secret.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures::future::join_all;
-use reqwest::{StatusCode, Url};
+use reqwest::{Method, StatusCode, Url};
 use serde::Deserialize;
 use tokio::time::{Instant, timeout_at};
 
 use super::contents::{ALL_MAX, Contents, PART_MAX};
 use crate::cli::ask::Call;
-use crate::cli::client::{Client, Unanswered};
+use crate::cli::ask::with_key;
+use crate::cli::client::{Bounds, Caller, Client, Unanswered};
 use crate::cli::failed::Failed;
+use crate::cli::target::Nodes;
 
 /// Versions of the nodes that answered.
 pub(super) type Answered = BTreeMap<String, Option<String>>;
@@ -53,10 +57,16 @@ struct Member {
 type Part = (String, Result<String, String>);
 
 /// Asks these nodes for the members, and all members for the rest.
-pub(super) async fn all(urls: &[Url], within: Duration, contents: &mut Contents) -> Result<Answered, Failed> {
+pub(super) async fn all(
+    nodes: &Nodes,
+    within: Duration,
+    contents: &mut Contents,
+) -> Result<Answered, Failed> {
     let room = Cell::new(ALL_MAX);
     let (mut members, mut versions) = (BTreeMap::new(), BTreeMap::new());
-    for (url, said) in join_all(urls.iter().map(|url| members_of(url, within, &room))).await {
+    for (url, said) in
+        join_all(nodes.urls.iter().map(|url| members_of(nodes.caller(), url, within, &room))).await
+    {
         match said {
             Ok(cluster) => {
                 for Member { name, http_address, url: said, version } in cluster.nodes {
@@ -76,7 +86,7 @@ pub(super) async fn all(urls: &[Url], within: Duration, contents: &mut Contents)
         contents.leave_out(folder(name), "there are too many nodes");
     }
     let asked = members.iter().take(NODES_MAX);
-    let parts = asked.map(async |(name, url)| (name, node(name, url.as_ref(), within, &room).await));
+    let parts = asked.map(async |(name, url)| (name, node(nodes, name, url.as_ref(), within, &room).await));
     let mut answered = Answered::new();
     for (name, parts) in join_all(parts).await {
         for (path, said) in parts {
@@ -93,20 +103,30 @@ pub(super) async fn all(urls: &[Url], within: Duration, contents: &mut Contents)
 }
 
 async fn members_of<'a>(
+    caller: Caller<'_>,
     url: &'a Url,
     within: Duration,
     room: &Cell<usize>,
 ) -> (&'a Url, Result<Cluster, String>) {
     let until = Instant::now() + within;
-    let said = get(Call::get(&["cluster"]).address(url), until, within, room).await;
-    let read = said.map_err(|lack| lack.why).and_then(|(_, text)| {
-        serde_json::from_str(&text).map_err(|error| format!("what it answers is not understood: {error}"))
+    let said = get(caller, Call::get(&["cluster"]).address(url), until, within, room).await;
+    let read = said.map_err(|lack| lack.why).and_then(|(status, text)| match status.is_success() {
+        true => {
+            serde_json::from_str(&text).map_err(|error| format!("what it answers is not understood: {error}"))
+        }
+        false => Err(refusal(status)),
     });
     (url, read)
 }
 
 /// All that one node says. When it falls silent, the rest is not asked for.
-async fn node(name: &str, url: Option<&Url>, within: Duration, room: &Cell<usize>) -> Vec<Part> {
+async fn node(
+    nodes: &Nodes,
+    name: &str,
+    url: Option<&Url>,
+    within: Duration,
+    room: &Cell<usize>,
+) -> Vec<Part> {
     let folder = folder(name);
     let Some(url) = url else { return vec![(folder, Err("it has not said its address yet".to_owned()))] };
     let until = Instant::now() + within;
@@ -115,12 +135,12 @@ async fn node(name: &str, url: Option<&Url>, within: Duration, room: &Cell<usize
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
         let mut at = Call::get(&path.split('/').collect::<Vec<_>>()).address(url);
         at.set_query(Some(query).filter(|query| !query.is_empty()));
-        match get(at, until, within, room).await {
+        match get(nodes.caller_for(url), at, until, within, room).await {
             // Nodes that are not ready say why with 503.
             Ok((status, text)) if status.is_success() || status == StatusCode::SERVICE_UNAVAILABLE => {
                 parts.push((format!("{folder}/{file}"), Ok(text)));
             }
-            Ok((status, _)) => parts.push((format!("{folder}/{file}"), Err(format!("it answers {status}")))),
+            Ok((status, _)) => parts.push((format!("{folder}/{file}"), Err(refusal(status)))),
             Err(lack) if lack.is_silent => {
                 let which = if parts.is_empty() { folder } else { format!("{folder}/{file} and the rest") };
                 parts.push((which, Err(format!("{} does not answer: {}", place(url), lack.why))));
@@ -141,6 +161,7 @@ struct Lack {
 
 /// One answer, whatever its status, if there is room for it.
 async fn get(
+    caller: Caller<'_>,
     url: Url,
     until: Instant,
     within: Duration,
@@ -149,8 +170,9 @@ async fn get(
     let silent = |error: Unanswered| Lack { why: error.to_string(), is_silent: true };
     let large = |why: &str| Lack { why: why.to_owned(), is_silent: false };
     let read = async {
-        let client = Client::of(&url, within, None).map_err(|failed| large(&failed.to_string()))?;
-        let mut response = client.get(&url).await.map_err(silent)?;
+        let request = with_key(Client::request(Method::GET, &url), caller.key);
+        let bounds = Bounds::of(within, None);
+        let mut response = caller.client.send(request, Bytes::new(), bounds).await.map_err(silent)?;
         let mut body = Vec::new();
         while let Some(piece) = response.chunk().await.map_err(silent)? {
             let left = room.get().checked_sub(piece.len()).ok_or_else(|| large("the bundle is full"))?;
@@ -164,6 +186,16 @@ async fn get(
     };
     let late = || Lack { why: format!("it was not done within {} s", within.as_secs()), is_silent: true };
     timeout_at(until, read).await.unwrap_or_else(|_| Err(late()))
+}
+
+/// Why an answer is none.
+fn refusal(status: StatusCode) -> String {
+    match status {
+        StatusCode::UNAUTHORIZED => {
+            format!("it answers {status}: reads need a key there, so name this node with --url, and the key")
+        }
+        status => format!("it answers {status}"),
+    }
 }
 
 fn place(url: &Url) -> String {

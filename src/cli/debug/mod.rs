@@ -13,22 +13,21 @@ use std::time::Duration;
 use acefleet::config::load;
 use acefleet::whole_file::{WholeFile, folder_of};
 use clap::{Args, Subcommand};
-use reqwest::Url;
 
 use super::ask::wait;
 use super::exit_code::{INTERNAL, TEMPORARY};
 use super::failed::{Failed, finish};
 use super::new_file::{refuse_existing, second};
 use super::output;
-use super::target::{Where, own_url};
+use super::target::{Nodes, Where};
 use contents::Contents;
 
 #[derive(Subcommand)]
 pub enum Debug {
     /// Save what helps to find a fault to one file: versions, settings without secrets, and what each node says of itself.
     ///
-    /// Every member is asked over its HTTP API, without the key, for its view of the cluster, its status, plan, events, settings and metrics. What does
-    /// not answer is named in the file. There is no key, password or secret in it, but names and addresses of hosts, and those of callers in events.
+    /// Every member is asked over its HTTP API for its view of the cluster, its status, plan, events, settings and metrics. What does not answer is
+    /// named in the file. Where reads need a key, name all nodes with --url: others are not shown it. There is no key, password or secret in it, but names and addresses of hosts, and those of callers in events.
     /// Log lines are not in it, as no node keeps its own.
     Bundle(Bundle),
 }
@@ -46,6 +45,9 @@ pub struct Bundle {
     timeout: u64,
     #[command(flatten)]
     place: Where,
+    /// Key of the API, for nodes whose reads need one; else API_KEY from the settings, else the token of the node here.
+    #[arg(long, value_name = "KEY")]
+    api_key: Option<String>,
 }
 
 /// Performs a `debug` command.
@@ -67,12 +69,8 @@ fn bundle(file: Option<&Path>, args: &Bundle) -> Result<u8, Failed> {
     let config = loaded.as_ref().ok().map(|loaded| &loaded.config);
     let mut contents = Contents::new(local::secrets(config));
     local::settings(&loaded, &mut contents);
-    let urls = match (args.place.url.is_empty(), config) {
-        (false, _) => args.place.url.clone(),
-        (true, Some(config)) => vec![own_url(config)?],
-        (true, None) => Vec::new(),
-    };
-    let answered = ask_nodes(&urls, Duration::from_secs(args.timeout), &mut contents)?;
+    let nodes = args.place.nodes(args.api_key.as_deref(), config)?;
+    let answered = ask_nodes(nodes.as_ref(), Duration::from_secs(args.timeout), &mut contents)?;
     local::versions(&answered, &mut contents);
     let packed = contents.pack(&name, at).map_err(|error| unsaved(&place, &error))?;
     let summary = contents.summary(packed.len());
@@ -96,12 +94,16 @@ fn bundle(file: Option<&Path>, args: &Bundle) -> Result<u8, Failed> {
 }
 
 /// Asks all nodes. Returns versions by the names of those that answered.
-fn ask_nodes(urls: &[Url], within: Duration, contents: &mut Contents) -> Result<ask::Answered, Failed> {
-    if urls.is_empty() {
+fn ask_nodes(
+    nodes: Option<&Nodes>,
+    within: Duration,
+    contents: &mut Contents,
+) -> Result<ask::Answered, Failed> {
+    let Some(nodes) = nodes else {
         contents.leave_out("nodes", "the settings are not valid, so no node is known: name one with --url");
         return Ok(ask::Answered::default());
-    }
-    wait(ask::all(urls, within, contents))
+    };
+    wait(ask::all(nodes, within, contents))
 }
 
 fn unsaved(at: &Path, error: &io::Error) -> Failed {

@@ -101,7 +101,7 @@ fn run_on(streams: u64) -> String {
 /// The objects of these types, by the feed.
 pub(super) fn objects(file: Option<&Path>, target: &Target, types: &str) -> Result<Answer, Failed> {
     let nodes = target.nodes(file)?;
-    wait(at_one_of(&nodes.urls, async |url| feed::snapshot(url, nodes.key_for(url), types).await))
+    wait(at_one_of(&nodes.urls, async |url| feed::snapshot(url, nodes.caller_for(url), types).await))
 }
 
 /// States of health that have a colour.

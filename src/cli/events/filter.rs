@@ -1,9 +1,7 @@
 //! Which events are wanted: what a node is asked for, and the same of events that come later.
 
 use acefleet_registry::container_id::stands_for;
-use acefleet_registry::end_reason::EndReason;
-use acefleet_registry::event::EventType;
-use acefleet_registry::join_token::TokenCategory;
+use acefleet_registry::event::{EventType, is_audited};
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use serde::Deserialize;
@@ -59,14 +57,9 @@ pub(super) struct Subject {
 }
 
 impl Subject {
-    /// As nodes see it, too: `acefleet_registry::event::Event::is_audited`.
     fn is_audited(&self) -> bool {
-        if self.category == <&str>::from(TokenCategory::JoinTokenUsed) {
-            return true;
-        }
-        let is_report = self.event_type == <&str>::from(EventType::Stream)
-            && !self.message.ends_with(&format!("({})", EndReason::StoppedByApi));
-        self.by.is_some() && !is_report
+        let of_stream = self.event_type == <&str>::from(EventType::Stream);
+        is_audited(of_stream, &self.category, &self.message, self.by.is_some())
     }
 }
 

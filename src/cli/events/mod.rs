@@ -44,7 +44,7 @@ pub struct Events {
 pub fn events(file: Option<&Path>, args: &Events) -> u8 {
     let printed = args.target.nodes(file).and_then(|named| {
         wait(async {
-            let ask = async |url: &Url| known(url, named.key_for(url), &args.filter).await;
+            let ask = async |url: &Url| known(url, named.caller_for(url), &args.filter).await;
             let filter = at_one_of(&named.urls, ask).await?;
             let reader = Reader { named, filter, args };
             match args.follow {
@@ -96,7 +96,7 @@ impl Reader<'_> {
             let limit = (wanted - newest.len()).clamp(1, PAGE);
             let call = self.page(limit, before);
             let page =
-                at_one_of(nodes, async |url| call.at(url, self.named.key_for(url)).await).await?.list()?;
+                at_one_of(nodes, async |url| call.at(url, self.named.caller_for(url)).await).await?.list()?;
             let oldest = page.last().map(Answer::read::<Subject>).transpose()?.map(|event| event.id);
             let is_last = page.len() < limit;
             newest.extend(page);
@@ -137,7 +137,7 @@ impl Reader<'_> {
             let call = Call::get(&FEED).with("kinds", "event");
             let call =
                 self.filter.feed_query().into_iter().fold(call, |call, (name, value)| call.with(name, value));
-            match feed::open(&call.address(&node), self.named.key_for(&node), last.as_deref()).await {
+            match feed::open(&call.address(&node), self.named.caller_for(&node), last.as_deref()).await {
                 Ok(frames) => {
                     (at, is_said) = (0, false);
                     match self.read(Box::pin(frames), &node, &mut nodes, &mut last).await? {

@@ -179,8 +179,12 @@ pub(super) fn unreachable(url: &Url, error: &Unanswered) -> Failed {
     let (kind, to_do) = match error {
         Unanswered::Untrusted(_) => (
             Kind::NotConnected,
-            "name the file of the authority that issued its certificate with SSL_CERT_FILE, call it by a name that the certificate \
-             has, or name another one",
+            "name the file of the authority that issued its certificate with --ca, call it by a name that the certificate has, or name \
+             another one",
+        ),
+        Unanswered::NoAuthorities(_) => (
+            Kind::NotConnected,
+            "install ca-certificates, name a file of authorities with --ca, or name another one",
         ),
         Unanswered::NoTls => (Kind::NotConnected, "write http://, or name another one"),
         error if error.is_connect() => {

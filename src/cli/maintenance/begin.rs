@@ -28,6 +28,9 @@ pub struct Begin {
     /// Seconds that the command waits for at most.
     #[arg(long, value_name = "SECONDS", default_value_t = 3_600, value_parser = clap::value_parser!(u64).range(1..=604_800))]
     timeout: u64,
+    /// Have the node end its maintenance itself when it has been started again and its Docker answers.
+    #[arg(long = "return")]
+    returns: bool,
     /// Even if no majority is left while the node is away, as in a cluster of one or two.
     #[arg(long)]
     force: bool,
@@ -81,7 +84,7 @@ async fn empty(steps: &Steps, name: String, args: &Begin) -> Result<Done, Failed
     if let Some(why) = votes.refused(&name, &seen.leaving_beside(&name)).filter(|_| !args.force) {
         return Err(Failed::new(CONFIGURATION, format!("do not stop it now: {why}, or use --force")));
     }
-    let next = next(&name, &votes);
+    let next = next(&name, &votes, seen.member(&name)?.returns());
     Ok(Done::Empty(emptied(steps, &name).await?, next))
 }
 
@@ -92,11 +95,11 @@ async fn drain(steps: &Steps, member: &Member, args: &Begin) -> Result<(), Faile
         "{0} is left draining: repeat this to go on, or take it back with `acefleet maintenance end {0}`",
         shown(name)
     );
-    if !member.is_draining() || args.deadline.is_some() {
-        let body = args.deadline.map(|seconds| json!({ "deadline_seconds": seconds }));
+    if !member.is_draining() || args.deadline.is_some() || args.returns && !member.returns() {
+        let body = json!({ "deadline_seconds": args.deadline, "returns": args.returns || member.returns() });
         // Whether it was done is not known until it is answered.
         steps.leaves(left.replacen("is left", "may be", 1));
-        let answer = steps.ask(&Call::post(&["cluster", "nodes", name, "drain"]).body(body)).await;
+        let answer = steps.ask(&Call::post(&["cluster", "nodes", name, "drain"]).body(Some(body))).await;
         answer.map_err(|failed| failed.about(Named::Member, name))?;
     }
     steps.leaves(left);
@@ -129,10 +132,14 @@ async fn hand_over(steps: &Steps, name: &str) -> Result<(), Failed> {
 }
 
 /// What the operator does now.
-fn next(name: &str, votes: &Prediction) -> String {
+fn next(name: &str, votes: &Prediction, returns: bool) -> String {
     let name = shown(name);
+    let afterwards = match returns {
+        true => "It is used again when its node has started".to_owned(),
+        false => format!("Afterwards: acefleet maintenance end {name}"),
+    };
     format!(
-        "Nothing runs on {name} any more: {}.\nStop the node or reboot its host now. Afterwards: acefleet maintenance end {name}",
+        "Nothing runs on {name} any more: {}.\nStop the node or reboot its host now. {afterwards}",
         votes.while_stopped(&name)
     )
 }
@@ -160,6 +167,9 @@ fn plan(seen: &Cluster, member: &Member, votes: &Prediction, args: &Begin) -> St
             Some(successor) => format!("let another node lead, such as {}", shown(successor)),
             None => "leave the cluster without a leader while it is away: no other voter can lead".to_owned(),
         });
+    }
+    if args.returns || member.returns() {
+        add("use it again when its node has been stopped and started, and its Docker answers".to_owned());
     }
     let _ = write!(text, "Then: {}.", votes.while_stopped(&member.name));
     text

@@ -25,8 +25,10 @@ pub struct End {
 
 /// What came of it.
 enum Done {
-    /// The member is in use.
+    /// The member is in use again.
     InUse(Answer),
+    /// It was all the time: no maintenance was begun, or it has been ended.
+    WasInUse(Answer),
     /// It would be.
     Planned(String),
 }
@@ -36,6 +38,11 @@ pub(super) fn end(file: Option<&Path>, args: &End) -> Result<u8, Failed> {
     let target = &args.which.target;
     match steps(file, &args.which, args.timeout, async |steps, name| take_back(steps, name, args).await)? {
         Done::Planned(text) => Ok(output::print(&text)),
+        Done::WasInUse(member) => Ok(show(Ok(member), target, |member| {
+            let unchanged =
+                "Nothing was begun, or it was ended before: the node is in use, and nothing was changed.";
+            format!("{unchanged}\n{}", table(vec![member]))
+        })),
         Done::InUse(member) => Ok(show(Ok(member), target, |member| table(vec![member]))),
     }
 }
@@ -67,7 +74,8 @@ async fn take_back(steps: &Steps, name: String, args: &End) -> Result<Done, Fail
         })
     };
     let member = steps.until(async || steps.ask(&call).await, look).await?;
-    if !member.is_active() {
+    let was_in_use = member.is_active();
+    if !was_in_use {
         steps.leaves(format!("{plain} may get no engines yet: repeat this"));
         let answer = steps.ask(&Call::post(&["cluster", "nodes", &name, "uncordon"])).await;
         answer.map_err(|failed| failed.about(Named::Member, &name))?;
@@ -80,5 +88,6 @@ async fn take_back(steps: &Steps, name: String, args: &End) -> Result<Done, Fail
             None => Found::NotYet(format!("{name} is not in use yet")),
         })
     };
-    steps.until(async || steps.ask(&call).await, look).await.map(Done::InUse)
+    let done = if was_in_use { Done::WasInUse } else { Done::InUse };
+    steps.until(async || steps.ask(&call).await, look).await.map(done)
 }

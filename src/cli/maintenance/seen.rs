@@ -24,9 +24,18 @@ pub(super) struct Member {
     role: Word<Role>,
     state: Word<State>,
     availability: Option<Word<Availability>>,
+    /// While it drains.
+    drain: Option<Drain>,
     applied_index: Option<u64>,
     pub engines: u64,
     pub streams: u64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct Drain {
+    /// Members of earlier versions do not say it.
+    #[serde(default)]
+    returns: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -76,6 +85,11 @@ impl Member {
     /// Whether it gets neither engines nor streams.
     pub fn is_draining(&self) -> bool {
         self.is(Availability::Draining)
+    }
+
+    /// Whether it ends its drain itself when it has been started again.
+    pub fn returns(&self) -> bool {
+        self.drain.as_ref().is_some_and(|drain| drain.returns)
     }
 
     /// Whether it is used as any other.

@@ -152,7 +152,7 @@ pub(super) async fn emptied(steps: &Steps, name: &str) -> Result<Answer, Failed>
         };
         Ok(match member.read::<Member>()?.drain {
             Some(Left { engines_left: 0, .. }) => Found::There(member),
-            Some(Left { engines_left, streams_left }) => {
+            Some(Left { engines_left, streams_left, .. }) => {
                 let (engines, streams) = (counted(engines_left, "engine"), counted(streams_left, "stream"));
                 Found::NotYet(format!("{name} drains: {engines} with {streams} left"))
             }

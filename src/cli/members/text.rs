@@ -54,6 +54,9 @@ struct PassedOver {
 pub(in crate::cli) struct Drain {
     pub engines_left: u64,
     pub streams_left: u64,
+    /// Members of earlier versions do not say it.
+    #[serde(default)]
+    pub returns: bool,
 }
 
 /// An engine of an earlier life of a host.
@@ -156,7 +159,12 @@ pub(in crate::cli) fn table(members: Vec<Member>) -> String {
             member.name.to_string(),
             member.role.to_string(),
             or_dash(member.state),
-            or_dash(member.availability),
+            match member.drain {
+                Some(Drain { returns: true, .. }) => {
+                    format!("{} until it returns", or_dash(member.availability))
+                }
+                _ => or_dash(member.availability),
+            },
             member.address.to_string(),
             member.docker.to_string(),
             member.engines.to_string(),

@@ -178,6 +178,8 @@ struct Drain {
     /// When remaining streams end; null: never.
     #[schema(format = DateTime)]
     deadline: Option<String>,
+    /// Whether the node itself ends the drain when it has been started again.
+    returns: bool,
 }
 
 /// Members of the cluster
@@ -273,14 +275,15 @@ pub(crate) fn node(
     };
     let http_address = record.map(|record| record.info.api_address());
     let streams = engines.iter().map(|engine| state.active_streams(engine.id)).sum();
-    let drain = |deadline_ms: Option<Elapsed>| Drain {
+    let drain = |deadline_ms: Option<Elapsed>, returns: bool| Drain {
         engines_left: engines.len(),
         streams_left: streams,
         deadline: deadline_ms.map(|at| iso(shown(at))),
+        returns,
     };
     let availability = record.map(|record| record.availability);
     let drain = match availability {
-        Some(Availability::Draining { deadline_ms }) => Some(drain(deadline_ms)),
+        Some(Availability::Draining { deadline_ms, returns }) => Some(drain(deadline_ms, returns)),
         Some(Availability::Active | Availability::Cordoned) | None => None,
     };
     let unavailable = record.and_then(|record| record.unavailable.as_ref());

@@ -93,17 +93,25 @@ struct DrainBody {
     /// Seconds from now after which remaining streams end. Without it there is no limit.
     #[schema(minimum = 0, example = 3600)]
     deadline_seconds: Option<i64>,
+    /// Whether the node itself ends the drain when it has been started again, has caught up, and its Docker answers.
+    #[schema(example = false)]
+    returns: Option<bool>,
 }
 
-/// Seconds until remaining streams end; `None` for never, also without a body.
-pub(in crate::http) fn deadline_seconds(body: Option<&Value>) -> Result<Option<u64>, Problem> {
+/// What a drain is to be, also without a body.
+pub(in crate::http) fn drain_wanted(body: Option<&Value>) -> Result<Wanted, Problem> {
     let mut checker = Checker::default();
-    let Some(body) = body.filter(|body| !body.is_null()) else { return Ok(None) };
+    let Some(body) = body.filter(|body| !body.is_null()) else {
+        return Ok(Wanted::Draining { within_ms: None, returns: false });
+    };
     let fields = Place::body(Some(body)).object(&mut checker);
     let place = fields.at("deadline_seconds");
     let seconds = place.optional_integer(&mut checker, 0..=DEADLINE_MAX);
+    // Also takes true and false.
+    let returns = fields.at("returns").optional_integer(&mut checker, 0..=1) == Some(1);
     checker.finish()?;
-    Ok(seconds.and_then(|seconds| u64::try_from(seconds).ok()))
+    let seconds = seconds.and_then(|seconds| u64::try_from(seconds).ok());
+    Ok(Wanted::Draining { within_ms: seconds.map(|seconds| seconds.saturating_mul(1_000)), returns })
 }
 
 /// Drain a node
@@ -128,9 +136,8 @@ pub(crate) async fn drain(
     Path(name): Path<String>,
     call: JsonCall,
 ) -> Result<Response, Problem> {
-    let (seconds, call) = call.read(deadline_seconds)?;
-    let within_ms = seconds.map(|seconds| seconds.saturating_mul(1_000));
-    set(&app, &name, Wanted::Draining { within_ms }, &call.caller).await
+    let (wanted, call) = call.read(drain_wanted)?;
+    set(&app, &name, wanted, &call.caller).await
 }
 
 /// Let a node lead
@@ -257,19 +264,21 @@ mod tests {
 
     #[test]
     fn the_body_of_a_drain_is_optional_and_checked() {
-        assert_eq!(deadline_seconds(None).unwrap(), None);
+        let drain = |within_ms, returns| Wanted::Draining { within_ms, returns };
+        assert_eq!(drain_wanted(None).unwrap(), drain(None, false));
         for (body, expected) in [
-            (json!(null), None),
-            (json!({}), None),
-            (json!({"deadline_seconds": null, "other": 1}), None),
-            (json!({"deadline_seconds": 0}), Some(0)),
-            (json!({"deadline_seconds": 90}), Some(90)),
+            (json!(null), drain(None, false)),
+            (json!({}), drain(None, false)),
+            (json!({"deadline_seconds": null, "returns": null, "other": 1}), drain(None, false)),
+            (json!({"deadline_seconds": 0}), drain(Some(0), false)),
+            (json!({"deadline_seconds": 90, "returns": true}), drain(Some(90_000), true)),
         ] {
-            assert_eq!(deadline_seconds(Some(&body)).unwrap(), expected, "{body}");
+            assert_eq!(drain_wanted(Some(&body)).unwrap(), expected, "{body}");
         }
         for seconds in [json!(-1), json!(1.5), json!("soon"), json!([]), json!(DEADLINE_MAX + 1)] {
-            assert!(deadline_seconds(Some(&json!({"deadline_seconds": seconds}))).is_err(), "{seconds}");
+            assert!(drain_wanted(Some(&json!({"deadline_seconds": seconds}))).is_err(), "{seconds}");
         }
-        assert!(deadline_seconds(Some(&json!([]))).is_err());
+        assert!(drain_wanted(Some(&json!({"returns": "later"}))).is_err());
+        assert!(drain_wanted(Some(&json!([]))).is_err());
     }
 }

@@ -1,7 +1,7 @@
 //! One connection: how it speaks, and the way of its requests to the API.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,6 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::http::connections::advice;
@@ -21,6 +20,7 @@ use crate::http::connections::answering::{Answering, Draining};
 use crate::http::connections::arrival::{self, Speaks};
 use crate::http::connections::held::Held;
 use crate::http::connections::http2::{Pace, Pieces, Streams};
+use crate::http::connections::requests::Requests;
 use crate::http::connections::serve::{ANSWERS_WAIT, REST_WITHIN};
 use crate::http::connections::stall::{Guarded, Handling, Phase, Wanted};
 use crate::http::front::{AnswerBody, Api};
@@ -37,7 +37,7 @@ pub(super) struct Shared {
     pub http1: http1::Builder,
     pub http2: hyper_http2::Builder<Streams>,
     /// Requests of HTTP/2 that may be open at once.
-    pub requests: Arc<Semaphore>,
+    pub requests: Arc<Requests>,
     /// Cancelled when nothing is waited for any more.
     pub drop_all: CancellationToken,
 }
@@ -63,6 +63,8 @@ pub(super) struct Client {
     /// A WebSocket that it becomes keeps its own share of it.
     pub held: Held,
     pub answers: Answers,
+    /// Its address, if what that has open is limited.
+    pub from: Option<IpAddr>,
 }
 
 impl Client {
@@ -151,7 +153,7 @@ impl Client {
         handling: Handling,
     ) -> Response<Pieces<Answering<AnswerBody>>> {
         let pace = Pace::of_task();
-        let place = Arc::clone(&self.shared.requests).try_acquire_owned().ok();
+        let place = self.shared.requests.open(self.from);
         let response = match place.is_some() {
             true => self.answer(request).await,
             false => self.shared.api.answer_for_health(self.known(request)).await,

@@ -12,11 +12,11 @@ use hyper::body::{Body, Frame, SizeHint};
 use hyper::rt::Executor;
 use hyper::server::conn::http2::Builder;
 use hyper_util::rt::TokioTimer;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::http::connections::requests::Place;
 use crate::http::connections::stall::Patience;
 
 /// Requests that a client may have open on one connection. Browsers open six connections where there is no HTTP/2.
@@ -141,12 +141,12 @@ pub(super) struct Pieces<B> {
     body: B,
     rest: Bytes,
     pace: Pace,
-    _request: Option<OwnedSemaphorePermit>,
+    _request: Option<Place>,
 }
 
 impl<B> Pieces<B> {
     /// Those of this answer. `request` is given back at its end.
-    pub fn new(body: B, pace: Pace, request: Option<OwnedSemaphorePermit>) -> Self {
+    pub fn new(body: B, pace: Pace, request: Option<Place>) -> Self {
         Self { body, rest: Bytes::new(), pace, _request: request }
     }
 }

@@ -6,7 +6,8 @@
 //! - [`answering`]: a connection is in use until its answer has ended
 //! - `client`: one connection, and the way of its requests to the API
 //! - `arrival`: TLS or not, by the first byte; `advice`: for callers that should have used TLS
-//! - `http2`: what bounds the requests of such a connection
+//! - `http2`: what bounds the requests of such a connection; `requests`: how many are open at once
+//! - [`seats`]: places of which one address gets a part
 //! - [`held`]: what a connection holds, also when it has become a WebSocket
 
 mod advice;
@@ -15,6 +16,8 @@ mod arrival;
 mod client;
 pub(crate) mod held;
 mod http2;
+mod requests;
+pub(crate) mod seats;
 pub(crate) mod serve;
 pub(crate) mod slots;
 pub(crate) mod stall;

@@ -11,14 +11,14 @@ use futures::FutureExt;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioTimer;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::http::connections::client::{Answers, Client, Shared};
 use crate::http::connections::held::Held;
 use crate::http::connections::http2;
-use crate::http::connections::slots::{Kind, Limits, Slots};
+use crate::http::connections::requests::Requests;
+use crate::http::connections::slots::{Kind, Limits, Slots, counted};
 use crate::http::connections::stall::Phase;
 use crate::http::front::Api;
 use crate::sockets;
@@ -68,7 +68,7 @@ pub async fn serve(
     let http2 = http2::builder(streams, HEADERS_SIZE_MAX as u32);
     let slots = Slots::new(limits, api.trusted_proxies().to_vec());
     // As many requests as there could be of HTTP/1.1.
-    let requests = Arc::new(Semaphore::new(limits.shared));
+    let requests = Requests::new(limits.shared);
     let shared = Arc::new(Shared { api, http1, http2, requests, drop_all });
     let server = Server { shared, slots, tasks, draining: CancellationToken::new() };
     tokio::select! {
@@ -115,7 +115,8 @@ impl Server {
         sockets::expect_progress(&stream);
         let answers = if slot.kind == Kind::Health { Answers::Health } else { Answers::All };
         let held = Held::new(slot, phase.clone(), self.tasks.token());
-        let client = Client { shared: Arc::clone(&self.shared), peer, phase, closing, held, answers };
+        let from = counted(peer.ip(), self.shared.api.trusted_proxies());
+        let client = Client { shared: Arc::clone(&self.shared), peer, phase, closing, held, answers, from };
         let drop_all = self.shared.drop_all.clone();
         self.tasks.spawn(async move { drop_all.run_until_cancelled(client.serve(stream)).await });
     }

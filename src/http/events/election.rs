@@ -137,10 +137,21 @@ mod tests {
             (vec![first(), stops(), then()], Some(LeaderStopped)),
             (vec![first(), stops(), starts(), then()], Some(Unknown)),
             (vec![stops(), first(), then()], Some(Unknown)),
-            (vec![first(), is(A, Wanted::Draining { within_ms: None }), then()], Some(LeaderDrained)),
-            (vec![first(), is(B, Wanted::Draining { within_ms: None }), then()], Some(Unknown)),
             (
-                vec![first(), is(A, Wanted::Draining { within_ms: None }), is(A, Wanted::Active), then()],
+                vec![first(), is(A, Wanted::Draining { within_ms: None, returns: false }), then()],
+                Some(LeaderDrained),
+            ),
+            (
+                vec![first(), is(B, Wanted::Draining { within_ms: None, returns: false }), then()],
+                Some(Unknown),
+            ),
+            (
+                vec![
+                    first(),
+                    is(A, Wanted::Draining { within_ms: None, returns: false }),
+                    is(A, Wanted::Active),
+                    then(),
+                ],
                 Some(Unknown),
             ),
             (vec![first(), wants(B), then()], Some(Asked)),

@@ -13,16 +13,18 @@ use crate::http::answer::problem::Problem;
 use crate::http::answer::rendered::Live;
 use crate::http::answer::snapshot::Sight;
 use crate::http::app::App;
+use crate::http::connections::seats::{Full, Seats};
 use crate::http::connections::slots::counted;
 use crate::http::feed::changes::{Bye, Told, bye};
 use crate::http::feed::lanes::Lanes;
 use crate::http::feed::present::{Begin, Present};
 use crate::http::feed::reader::Reader;
 use crate::http::feed::ring::{Batch, Dropped, Frame, Ring};
-use crate::http::feed::seats::Seats;
 use crate::http::feed::wanted::{Subject, Wanted};
 use crate::http::request::origin::Peer;
 
+/// Readers of a node unless it has fewer connections.
+const READERS_MAX: usize = 2_000;
 /// Shortest time between two looks: of an object that changes more often, only the newest state is sent.
 const SHORTEST: Duration = Duration::from_millis(250);
 /// Longest time between two looks: some things change with time alone.
@@ -51,7 +53,6 @@ struct Came {
     revision: u64,
 }
 
-#[derive(Default)]
 struct Seating {
     seats: Seats,
     /// The task runs. It ends when no seat is taken.
@@ -60,7 +61,8 @@ struct Seating {
 
 impl Default for Feed {
     fn default() -> Self {
-        let (seats, ring, slow) = Default::default();
+        let (ring, slow) = Default::default();
+        let seats = Mutex::new(Seating { seats: Seats::new(READERS_MAX), runs: false });
         let beginnings = Live::of(BEGINNINGS_MAX);
         Self {
             seats,
@@ -85,11 +87,20 @@ impl Seat {
     fn take(app: &App, peer: Option<Peer>) -> Result<Self, Problem> {
         let from = peer.and_then(|peer| counted(peer.0, &app.fleet().config().trusted_proxies));
         let mut seating = app.feed().seating();
-        seating.seats.take(from)?;
+        seating.seats.take(from).map_err(full)?;
         if !std::mem::replace(&mut seating.runs, true) {
             tokio::spawn(run(app.clone()));
         }
         Ok(Self { app: app.clone(), from })
+    }
+}
+
+fn full(why: Full) -> Problem {
+    match why {
+        Full::All => Problem::busy("this node has as many readers of its feed as it can"),
+        Full::Of(from, each) => {
+            Problem::busy(&format!("{from} has {each} readers of this node's feed, as many as it may have"))
+        }
     }
 }
 

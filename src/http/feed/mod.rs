@@ -7,7 +7,6 @@
 //! - [`present`], [`hello`]: what a reader begins with
 //! - [`ring`]: the newest batches, which readers share; [`lanes`]: how they are woken
 //! - [`reader`]: one of them; [`backlog`]: events that it gets first
-//! - [`seats`]: who may read
 //! - [`socket`]: the same frames as messages of a WebSocket
 
 pub(crate) mod backlog;
@@ -20,7 +19,6 @@ pub(crate) mod objects;
 pub(crate) mod present;
 pub(crate) mod reader;
 pub(crate) mod ring;
-pub(crate) mod seats;
 pub(crate) mod socket;
 pub(crate) mod wanted;
 

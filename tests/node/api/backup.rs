@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use acefleet::access::hash;
-use acefleet_raft::backup::{self, Backup};
+use acefleet_raft::backup::{self, Backup, Unsound};
 use acefleet_registry::{Access, KeyHash, Level};
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use serde_json::json;
@@ -49,7 +49,7 @@ async fn any_node_gives_all_that_it_knows_to_those_with_the_key() {
         let mut names: Vec<_> = backup.members().into_iter().map(|member| member.name).collect();
         names.sort();
         assert_eq!(names, ["a", "b", "c"]);
-        assert_eq!(backup.state.check(), Ok(()));
+        assert_eq!(backup.sound(), Ok(()));
         assert_eq!(backup.state.access(), Some(Access::Key(hash(KEY.as_bytes()))));
         let text = format!("{:?}", backup.state);
         assert!(text.contains("a-film") && text.contains("127.0.0.1") && !text.contains(KEY));
@@ -81,6 +81,7 @@ async fn a_redacted_one_says_nothing_of_people() {
     let redacted = fetched(&bed, "?redact=true", dir.path()).await;
     assert!(redacted.header.redacted);
     assert_eq!(redacted.state.check(), Ok(()));
+    assert_eq!(redacted.sound(), Err(Unsound::Redacted));
     let text = format!("{:?}", redacted.state);
     for word in ["a-film", "a-session", "/ace/", "blue"] {
         assert!(!text.contains(word), "{word} is in {text}");

@@ -89,6 +89,34 @@ async fn a_bundle_has_what_all_nodes_say_and_no_secret() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn where_reads_need_a_key_the_nodes_that_are_named_are_shown_it() {
+    let [a, b, c] = Bed::three_with(&[("API_KEY", KEY), ("ACEFLEET_READS", "key")]).await;
+    let named = format!("{},{}", a.address, b.address);
+    let (dir, mut command) = command(
+        &a,
+        &[],
+        &["debug", "bundle", "-o", "x", "--timeout", "5", "--url", &named, "--api-key", KEY],
+    );
+    let made = command.output().await.unwrap();
+    assert_eq!((made.status.code(), err(&made).as_str()), (Some(0), ""));
+    let parts = parts(&std::fs::read(dir.path().join("x")).unwrap());
+    for node in ["a", "b"] {
+        let said: Value = serde_json::from_str(&parts[&format!("nodes/{node}/cluster.json")]).unwrap();
+        assert_eq!(said["node"], node);
+    }
+    assert!(!parts.contains_key("nodes/c/cluster.json"), "it was shown the key, and nobody named it");
+    assert!(
+        out(&made).contains("nodes/c/cluster.json: it answers 401") && out(&made).contains("--url"),
+        "{}",
+        out(&made)
+    );
+    assert!(parts.values().all(|text| !text.contains(KEY)));
+    for bed in [a, b, c] {
+        bed.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_bundle_is_made_without_any_node_and_replaces_nothing() {
     let bed = Bed::new().await;
     let dead = ["debug", "bundle", "-o", "-", "--timeout", "2", "--url", "127.0.0.1:1"];

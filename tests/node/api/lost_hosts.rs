@@ -102,7 +102,14 @@ async fn engines_of_a_draining_host_are_no_capacity_and_healthy_all_the_same() {
     };
     assert_eq!(capacity().await, (json!(1), json!(1)));
     let node = bed.fleet.cluster().node_id();
-    write(&bed, Command::NodeAvailability { node, availability: Wanted::Draining { within_ms: None } }).await;
+    write(
+        &bed,
+        Command::NodeAvailability {
+            node,
+            availability: Wanted::Draining { within_ms: None, returns: false },
+        },
+    )
+    .await;
     assert_eq!(bed.get("/engines").await.json(), json!([]));
     assert_eq!(capacity().await, (json!(0), json!(0)), "no client gets it");
     assert_eq!(bed.get("/health/status").await.json()["healthy_engines"], json!(1));

@@ -64,11 +64,15 @@ async fn a_node_is_emptied_and_taken_back() {
     let planned = maintain(other, &["end", &name, "--dry-run"]).await;
     assert!(out(&planned).contains("would let"), "{}", out(&planned));
     assert_eq!(member(other, &name).await["availability"], "draining");
-    for _ in 0..2 {
+    for was_begun in [true, false] {
         let ended = maintain(other, &["end", &name]).await;
         assert_eq!(ended.status.code(), Some(0), "{}", err(&ended));
         assert!(out(&ended).contains("active"), "{}", out(&ended));
+        assert_eq!(out(&ended).contains("Nothing was begun"), !was_begun, "{}", out(&ended));
     }
+    let program = maintain(other, &["end", &name, "-o", "json"]).await;
+    let answer: Value = serde_json::from_str(&out(&program)).unwrap();
+    assert_eq!(answer["availability"], "active");
     for (arguments, said) in
         [(["begin", "nobody"], "nobody: no member"), (["end", "nobody"], "nobody: no member")]
     {
@@ -142,6 +146,44 @@ async fn a_wait_that_ends_early_says_what_it_leaves() {
     assert_eq!(code, Some(75), "{said}");
     assert!(said.contains("interrupted; b is left draining: repeat this to go on"), "{said}");
     assert_eq!(member(&a, "b").await["availability"], "draining");
+    for bed in [a, b, c] {
+        bed.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_is_to_return_is_used_again_when_it_has_started() {
+    let [a, b, c] = Bed::three().await;
+    let planned = maintain(&a, &["begin", "c", "--return", "--dry-run"]).await;
+    assert!(out(&planned).contains("use it again when its node"), "{}", out(&planned));
+    // A drain by hand may come first.
+    assert_eq!(a.post("/cluster/nodes/c/drain", &Value::Null).await.status, 200);
+    assert_eq!(member(&a, "c").await["drain"]["returns"], false);
+    let begun = maintain(&a, &["begin", "c", "--return"]).await;
+    assert_eq!(begun.status.code(), Some(0), "{}", err(&begun));
+    for part in ["draining until it returns", "It is used again when its node has started"] {
+        assert!(out(&begun).contains(part), "{part} is not in {}", out(&begun));
+    }
+    assert_eq!(member(&a, "c").await["drain"]["returns"], true);
+
+    let c = c.restart().await;
+    eventually("it is used again", async || {
+        (member(&a, "c").await["availability"] == "active").then_some(())
+    })
+    .await;
+    let events = a.get("/events").await.text;
+    assert!(events.contains("c has returned and takes new engines again"), "{events}");
+
+    // What an operator wants afterwards counts.
+    assert_eq!(maintain(&a, &["begin", "c", "--return"]).await.status.code(), Some(0));
+    assert_eq!(a.post("/cluster/nodes/c/cordon", &Value::Null).await.status, 200);
+    let c = c.restart().await;
+    eventually("its Docker answers again", async || {
+        let now = member(&a, "c").await;
+        (c.fleet.cluster().has_recovered() && now["docker"] == "available").then_some(())
+    })
+    .await;
+    assert_eq!(member(&a, "c").await["availability"], "cordoned");
     for bed in [a, b, c] {
         bed.stop().await;
     }

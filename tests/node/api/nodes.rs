@@ -73,7 +73,10 @@ async fn a_draining_node_shows_its_progress() {
     assert_eq!(bed.get("/engines").await.text, "[]", "it is offered to nobody");
     // The idle one waits for clients that just got it.
     let open = bed.post("/cluster/nodes/a/drain", &NOTHING).await.json();
-    assert_eq!(open["drain"], json!({"engines_left": 2, "streams_left": 1, "deadline": null}));
+    assert_eq!(
+        open["drain"],
+        json!({"engines_left": 2, "streams_left": 1, "deadline": null, "returns": false})
+    );
     bed.post("/cluster/nodes/a/drain", &json!({"deadline_seconds": 0})).await;
     eventually("the deadline ends the drain", async || {
         let drain = node(&bed, "a").await.unwrap()["drain"].clone();

@@ -82,7 +82,7 @@ impl Node {
         let address = listener.local_addr().unwrap().to_string();
         let options = Options::new(data.path().to_owned(), "alpha".to_owned(), address);
         if let Some(backup) = backup {
-            acefleet_raft::offline::restore(&options, backup).await.unwrap();
+            acefleet_raft::offline::restore(&options, backup.restorable().unwrap()).await.unwrap();
         }
         let cluster = acefleet_raft::start(options, listener, Arc::new(NoHooks)).await.unwrap();
         let soft = Arc::new(SoftState::default());

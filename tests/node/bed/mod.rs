@@ -14,7 +14,7 @@ use acefleet::agent::spec;
 use acefleet::config::{self, Config, Host, Sources};
 use acefleet::fleet::Fleet;
 use acefleet::node::{Node, NodeError, Parts, raft_options};
-use acefleet_raft::{ClusterSecret, Peer, Timing};
+use acefleet_raft::{ClusterSecret, Options, Peer, Timing};
 use acefleet_registry::command::Adopt;
 use acefleet_registry::engine::{EngineSpec, Health, Ports};
 use acefleet_registry::node::DockerState;
@@ -32,6 +32,7 @@ use fake::Fake;
 pub const KEY: &str = "a-key-for-tests";
 /// What the nodes of a bed share.
 pub const SECRET: &str = "what-all-nodes-of-a-test-share-0123456789";
+const TIMING: Timing = Timing { heartbeat_ms: 50, election_min_ms: 150, election_max_ms: 300 };
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Exit code of a node that is no member any more.
 const REMOVED: u8 = 77;
@@ -52,7 +53,7 @@ pub struct Bed {
     client: reqwest::Client,
     stop: CancellationToken,
     running: JoinHandle<Result<(), NodeError>>,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 /// An answer, read whole.
@@ -216,14 +217,27 @@ impl Bed {
         let cluster_address = cluster_listener.local_addr().unwrap().to_string();
         let config = config(dir.path(), name, &address, &cluster_address, settings);
         let mut replication = raft_options(&config);
-        replication.timing = Timing { heartbeat_ms: 50, election_min_ms: 150, election_max_ms: 300 };
+        replication.timing = TIMING;
         replication.peers = peers;
         replication.secret = Some(ClusterSecret::parse(SECRET).unwrap());
-        let (stop, runtime) = (CancellationToken::new(), Fake::new());
+        let listeners = (http_listener, cluster_listener);
+        Self::of(config, replication, listeners, Fake::new(), dir, outbox).await
+    }
+
+    async fn of(
+        config: Config,
+        replication: Options,
+        (http, cluster): (TcpListener, TcpListener),
+        runtime: Arc<Fake>,
+        dir: tempfile::TempDir,
+        outbox: Outbox,
+    ) -> Self {
+        let address = http.local_addr().unwrap().to_string();
+        let stop = CancellationToken::new();
         let parts = Parts {
             config,
-            http: http_listener,
-            cluster: cluster_listener,
+            http,
+            cluster,
             replication,
             runtime: Arc::clone(&runtime) as _,
             stop: stop.clone(),
@@ -237,7 +251,7 @@ impl Bed {
             .timeout(PATIENCE)
             .build()
             .unwrap();
-        Self { fleet, runtime, address, client, stop, running, _dir: dir }
+        Self { fleet, runtime, address, client, stop, running, dir }
     }
 
     /// Tells the node to stop.
@@ -252,6 +266,23 @@ impl Bed {
             Ok(()) | Err(NodeError::Failed { code: REMOVED, .. }) => {}
             Err(error) => panic!("{error}"),
         }
+    }
+
+    /// Stops the node and starts it again, on what it has stored and with the same container engine.
+    pub async fn restart(self) -> Self {
+        let Self { fleet, runtime, stop, running, dir, .. } = self;
+        let config = Config::clone(fleet.config());
+        drop(fleet);
+        stop.cancel();
+        running.await.unwrap().unwrap();
+        let listeners = (
+            TcpListener::bind(config.http_bind).await.unwrap(),
+            TcpListener::bind(config.cluster_bind).await.unwrap(),
+        );
+        let mut replication = raft_options(&config);
+        replication.timing = TIMING;
+        replication.secret = Some(ClusterSecret::parse(SECRET).unwrap());
+        Self::of(config, replication, listeners, runtime, dir, Outbox::Read).await
     }
 
     /// A request with these headers; a body when it is not empty. Of an answer that streams, the text is its beginning.

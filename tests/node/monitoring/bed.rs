@@ -2,11 +2,12 @@
 
 use acefleet::agent::runtime::VpnView;
 use serde_json::json;
+use tempfile::TempDir;
 
 use crate::api::events::started;
 use crate::bed::{Bed, KEY, eventually};
 
-const SETTINGS: [(&str, &str); 7] = [
+const SETTINGS: [(&str, &str); 6] = [
     ("API_KEY", KEY),
     ("GLUETUN_CONTAINER_NAME", "gluetun"),
     ("GLUETUN_PORT_RANGE_1", "900-909"),
@@ -14,13 +15,13 @@ const SETTINGS: [(&str, &str); 7] = [
     // Nothing listens there.
     ("GLUETUN_API_PORT", "1"),
     ("MIN_REPLICAS", "0"),
-    // Attempts that fail have figures, too.
-    ("ACEFLEET_BACKUP_TO", "/does/not/exist"),
 ];
 
-/// A call was refused, a VPN is connected, each node has an engine, and the third one drains, with a stream.
-pub async fn busy() -> [Bed; 3] {
-    let beds = Bed::three_with(&SETTINGS).await;
+/// A call was refused, a VPN is connected, each node has an engine and backups in the folder, and the third one drains, with a stream.
+pub async fn busy() -> (TempDir, [Bed; 3]) {
+    let folder = tempfile::tempdir().unwrap();
+    let place = [("ACEFLEET_BACKUP_TO", folder.path().to_str().unwrap())];
+    let beds = Bed::three_with(&[&SETTINGS[..], &place].concat()).await;
     // No VPN is there yet.
     let refused = beds[0].post("/provision/acestream", &json!({})).await;
     assert_eq!(refused.json()["detail"]["code"], "vpn_disconnected", "{refused:?}");
@@ -48,5 +49,5 @@ pub async fn busy() -> [Bed; 3] {
         lines.iter().all(|line| metrics.contains(line)).then_some(())
     })
     .await;
-    beds
+    (folder, beds)
 }

@@ -90,7 +90,7 @@ fn faults(name: &str, family: &Family) -> Vec<String> {
 
 #[tokio::test]
 async fn names_follow_the_rules_but_for_those_that_others_know() {
-    let beds = busy().await;
+    let (_folder, beds) = busy().await;
     let text = beds[0].get("/metrics").await.text;
     let families = families(&text);
     let wrong: Vec<String> = families
@@ -136,7 +136,7 @@ async fn names_follow_the_rules_but_for_those_that_others_know() {
 #[tokio::test]
 async fn promtool_finds_nothing_but_those() {
     let Some(promtool) = program("promtool") else { return };
-    let beds = busy().await;
+    let (_folder, beds) = busy().await;
     let text = beds[1].get("/metrics").await.text;
     let mut command = Command::new(promtool);
     let command = command

@@ -92,7 +92,7 @@ fn queries() -> Vec<(String, String)> {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_query_of_the_dashboard_has_data_of_three_nodes() {
     let Some(program) = program("prometheus") else { return };
-    let beds = busy().await;
+    let (_folder, beds) = busy().await;
     let targets = beds.each_ref().map(|bed| bed.address.as_str());
     let prometheus = Prometheus::start(&program, &targets).await;
     eventually("three nodes are scraped", async || {

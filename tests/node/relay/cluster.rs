@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use acefleet::config::{self, Config, Host, Sources};
 use acefleet::op_id::new_op_id;
-use acefleet::relay::{self, Stats};
+use acefleet::relay::{self, Relay, Stats};
 use acefleet_raft::{Cluster, ClusterSecret, NoHooks, Options, Peer, Timing};
 use acefleet_registry::cause::Cause;
 use acefleet_registry::command::Adopt;
@@ -29,7 +29,7 @@ struct Node {
     stats: Arc<Stats>,
     config: Arc<Config>,
     cancel: CancellationToken,
-    relay: Option<JoinHandle<()>>,
+    relay: Option<JoinHandle<Option<Relay>>>,
     _data: TempDir,
 }
 
@@ -69,7 +69,10 @@ impl Node {
     async fn stop(mut self) {
         self.cancel.cancel();
         if let Some(relay) = self.relay.take() {
-            tokio::time::timeout(PATIENCE, relay).await.expect("the relay stops").unwrap();
+            let relay = tokio::time::timeout(PATIENCE, relay).await.expect("the relay stops").unwrap();
+            if let Some(relay) = relay {
+                relay.drain(Duration::ZERO).await;
+            }
         }
         self.cluster.shutdown().await;
     }
@@ -206,7 +209,7 @@ async fn the_relay_can_be_switched_off() {
     a.run();
     // It has nothing to do and ends by itself.
     let ended = tokio::time::timeout(PATIENCE, a.relay.take().unwrap()).await;
-    ended.expect("in time").unwrap();
+    assert!(ended.expect("in time").unwrap().is_none());
     assert!(is_refused(&a, port).await);
     a.stop().await;
     b.stop().await;

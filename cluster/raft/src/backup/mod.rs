@@ -9,11 +9,17 @@
 //! | the rest | a snapshot file (`snapshot/file.rs`): members, log position, the state in MessagePack and zstd, and hashes of both |
 //!
 //! The header names the hash of the state, so that it cannot be put in front of another one. Nothing in the file is believed before its hash is right,
-//! and nothing is unpacked beyond [`STATE_MAX`]. A hash tells damage, not who wrote the file.
+//! and nothing is unpacked beyond [`STATE_MAX`]. A hash tells damage, not who wrote the file: whether a cluster
+//! can begin from it is judged before anything does ([`Backup::sound`]).
 
 mod file;
+#[cfg(test)]
+mod fuzz_tests;
 mod header;
 pub(crate) mod make;
+mod sound;
+#[cfg(test)]
+mod sound_tests;
 #[cfg(test)]
 mod tests;
 
@@ -21,6 +27,7 @@ pub use file::{Backup, BadBackup, read};
 pub use header::BackupHeader;
 pub(crate) use header::FORMAT;
 pub use make::{BackupError, Made};
+pub use sound::{BadMembers, Restorable, Unsound};
 
 /// Longest state that is unpacked, bytes: ten times what the registry lets itself become.
 const STATE_MAX: u64 = 10 * acefleet_registry::weight::STATE_MAX;

@@ -17,10 +17,10 @@ use crate::membership::disk_check::reports;
 use crate::membership::enroll;
 use crate::membership::formation;
 use crate::membership::introduction::Introductions;
-use crate::membership::keys::KeysSeen;
+use crate::membership::keys::{self, KeysSeen};
 use crate::membership::tend;
 use crate::membership::twin;
-use crate::options::Options;
+use crate::options::{Options, Plain};
 use crate::proposals::clock_correction;
 use crate::proposals::read;
 use crate::replica::compaction;
@@ -41,6 +41,7 @@ use crate::tls::node_key::OwnKey;
 use crate::tls::{Door, kept};
 use crate::transport::contacts::Contacts;
 use crate::transport::{Network, System, Ways, Wire};
+use crate::types::Membership;
 
 /// Starts a node on an open listener. Returns when the store is open, committed entries are applied and the cluster port
 /// answers. It does not wait for a leader; a new cluster forms in the background.
@@ -85,6 +86,10 @@ pub(crate) async fn start_over(
     let (opened, door) = tokio::task::spawn_blocking(move || {
         let tokens = Arc::clone(&opened.published) as _;
         let door = Door::of(&blocking, &own, || has_others(&opened), tokens)?;
+        if blocking.plain == Plain::Accepted {
+            // Before anybody can call: the setting may have been forgotten long ago.
+            keys::end_plain(&door, stored_membership(&opened)?.nodes().map(|(_, member)| member));
+        }
         kept::keep_given(&blocking)?;
         Ok::<_, StartError>((opened, door))
     })
@@ -165,14 +170,18 @@ pub(crate) async fn start_over(
     Ok(Cluster::new(core))
 }
 
+/// The newest membership in its directory.
+fn stored_membership(opened: &Opened) -> Result<Membership, StartError> {
+    let log = LogStore::new(opened.store.db.clone(), opened.store.flusher.clone());
+    let of_state = opened.machine.membership().membership();
+    log.newest_membership(opened.machine.last_applied(), of_state)
+        .map_err(|error| StartError::Internal(format!("the log cannot be read: {error}")))
+}
+
 /// Whether its directory says that this node belongs to a cluster with others.
 fn has_others(opened: &Opened) -> Result<bool, StartError> {
     let own = opened.identity.load();
-    let log = LogStore::new(opened.store.db.clone(), opened.store.flusher.clone());
-    let of_state = opened.machine.membership().membership();
-    let membership = log
-        .newest_membership(opened.machine.last_applied(), of_state)
-        .map_err(|error| StartError::Internal(format!("the log cannot be read: {error}")))?;
+    let membership = stored_membership(opened)?;
     let mut members = membership.nodes().peekable();
     if members.peek().is_some() {
         return Ok(members.any(|(id, _)| *id != own.node_id));

@@ -14,8 +14,8 @@ use openraft::ChangeMembers;
 use super::commit::{commit, members};
 use crate::errors::Failure;
 use crate::replica::core::Core;
-use crate::tls::Shown;
 use crate::tls::node_key::NodeKey;
+use crate::tls::{Door, Shown};
 use crate::types::Member;
 
 /// Nodes whose keys are kept: more than a cluster has.
@@ -110,11 +110,11 @@ pub(crate) async fn note(core: &Core) {
     }
 }
 
-/// Ends the time of ACEFLEET_CLUSTER_PLAIN when all members are known by their keys: none of them needs it any more.
-pub(crate) fn end_plain(core: &Core) {
-    let (_, members, _) = core.committed_members();
-    let all_known = !members.is_empty() && members.values().all(|member| member.key.is_some());
-    if all_known && core.wire.door().end_plain() {
+/// Ends the time of ACEFLEET_CLUSTER_PLAIN when all these members are known by their keys: none of them needs it any more.
+pub(crate) fn end_plain<'a>(door: &Door, members: impl IntoIterator<Item = &'a Member>) {
+    let mut members = members.into_iter().peekable();
+    let all_known = members.peek().is_some() && members.all(|member| member.key.is_some());
+    if all_known && door.end_plain() {
         tracing::warn!(
             "all members prove their own keys now, so nothing is said without TLS any more: remove ACEFLEET_CLUSTER_PLAIN from the settings"
         );

@@ -12,7 +12,8 @@ use crate::membership::join;
 use crate::membership::moves;
 use crate::membership::submit::submit;
 use crate::replica::core::Core;
-use crate::transport::CALL_LIMIT;
+use crate::tls::Unauthenticated;
+use crate::transport::{CALL_LIMIT, CallError};
 use crate::util::seldom::Seldom;
 
 /// How often a member looks.
@@ -42,7 +43,7 @@ pub(crate) async fn run(core: Arc<Core>) {
             return core.fail(failure);
         }
         keys::note(&core).await;
-        keys::end_plain(&core);
+        keys::end_plain(core.wire.door(), core.committed_members().1.values());
         moves::announce(&core, &mut moved).await;
         if let Some(wanted) = join::promotion(&core)
             && let Err(error) = submit(&core, &wanted, Instant::now() + 5 * SWEEP).await
@@ -60,9 +61,19 @@ async fn gone(core: &Core, silent: bool) -> Option<Failure> {
     let (index, known, _) = core.committed_members();
     for (id, _) in known.iter().filter(|(id, _)| **id != own.node_id) {
         let Some(member) = core.member(*id) else { continue };
-        let hello = core.wire.hello(&member.address, &core.options.advertise, CALL_LIMIT).await;
-        let Ok(hello) = hello else { continue };
-        if is_removed(&own, index, &hello) {
+        let (hello, proved) =
+            match core.wire.hello(&member.address, &core.options.advertise, CALL_LIMIT).await {
+                Ok(hello) => (hello, true),
+                // The key of a member that was restored went with its disk. What it says of another cluster needs no key of this one.
+                Err(CallError::Unauthenticated(Unauthenticated::OtherKey)) if silent => {
+                    let asked =
+                        core.wire.hello_proved(&member.address, &core.options.advertise, None, CALL_LIMIT);
+                    let Ok(hello) = asked.await else { continue };
+                    (hello, false)
+                }
+                Err(_) => continue,
+            };
+        if proved && is_removed(&own, index, &hello) {
             return Some(removed(core).await);
         }
         // While a leader exists the old cluster lives, and operators must resolve the conflict.

@@ -10,9 +10,9 @@ use std::sync::Arc;
 use acefleet_registry::NodeId;
 
 use super::recover::ask::ask;
-use super::recover::{Answers, Asked, Said, read};
+use super::recover::{Answers, Asked, Said, alone, read};
 use super::{give_to_owner, unbound};
-use crate::backup::Backup;
+use crate::backup::{Backup, Restorable};
 use crate::errors::StartError;
 use crate::options::Options;
 use crate::snapshot::SnapshotDir;
@@ -20,15 +20,11 @@ use crate::store::{DirLock, Identity, IdentityFile, MARK_FILE, NODE_FILE, ROCKS_
 use crate::tls::enroll::NoTokens;
 use crate::tls::node_key::OwnKey;
 use crate::tls::{Door, kept};
-use crate::types::{LogId, SnapshotMeta};
+use crate::types::{LogId, SnapshotMeta, StoredMembership};
 use crate::util::files;
 
 /// Below the data directory, until all of it is there.
 const BESIDE: &str = "restoring";
-/// Log entries that a cluster without any clock has not written behind a backup: a thousand a second for fifty days.
-const PASSED_OVER: u64 = 1 << 32;
-/// Revisions begin below, so that clients which take them for floating-point numbers can count on for long.
-const BEGIN_MAX: u64 = 1 << 52;
 
 /// A cluster that begins with the next start.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,9 +88,9 @@ pub fn restore_objection(answers: &Answers) -> Option<String> {
 /// Makes of an empty data directory that of the only member of a new cluster, with the state of the backup.
 ///
 /// # Errors
-/// [`StartError::Config`] when the directory is in use, or nothing can begin from the backup; [`StartError::Temporary`] while a node runs on it;
+/// [`StartError::Config`] when the directory is in use; [`StartError::Temporary`] while a node runs on it;
 /// [`StartError::Internal`] when the disk does not take it.
-pub async fn restore(options: &Options, backup: Backup) -> Result<Restored, StartError> {
+pub async fn restore(options: &Options, backup: Restorable) -> Result<Restored, StartError> {
     options.validate()?;
     let dir = options.data_dir.clone();
     let beside = Options { data_dir: dir.join(BESIDE), ..options.clone() };
@@ -144,24 +140,19 @@ fn identity(options: &Options, backup: &Backup) -> Identity {
 }
 
 /// The directory of a node that has the state of the backup and nothing behind it. Returns the revision of that state.
-fn survivor(options: &Options, backup: Backup) -> Result<u64, StartError> {
+fn survivor(options: &Options, backup: Restorable) -> Result<u64, StartError> {
     let dir = &options.data_dir;
-    if backup.header.redacted {
-        return Err(StartError::Config(
-            "what identifies people was taken out of this backup, so no cluster can go on from it: take one that was made without --redact".into(),
-        ));
-    }
-    let Some((last, revision)) =
-        backup.meta.last_log_id.and_then(|last| Some((last, begin(options, &backup)?)))
-    else {
-        return Err(StartError::Config("the numbers in this backup are not believable".into()));
-    };
-    let identity = IdentityFile::foretold(dir, identity(options, &backup));
+    let revision = backup.first_revision((options.clock.0)().0);
+    let (backup, last) = backup.into_parts();
+    let own = identity(options, &backup);
+    // Nodes that join get this snapshot. By the membership of the backup they would look for keys that went with the old directories.
+    let membership = alone(options, own.node_id).map_err(|error| not_done(dir, &error))?;
+    let identity = IdentityFile::foretold(dir, own);
     let mut state = backup.state;
     state.pass_over_events(revision);
     let meta = SnapshotMeta {
         last_log_id: Some(LogId { leader_id: last.leader_id, index: revision }),
-        last_membership: backup.meta.last_membership,
+        last_membership: StoredMembership::new(*backup.meta.last_membership.log_id(), membership),
     };
     let made = || {
         // What an earlier try left.
@@ -177,17 +168,6 @@ fn survivor(options: &Options, backup: Backup) -> Result<u64, StartError> {
         .and_then(|snapshots| snapshots.store(&state, &meta, revision));
     stored.and_then(|_| identity.begin()).map_err(|error| not_done(dir, &error))?;
     Ok(revision)
-}
-
-/// The first revision: greater than any that the cluster of the backup, or one that was restored from it before, has answered. Microseconds of the time
-/// of day go on faster than writes; where the clock of this host is behind, a fixed step has to do.
-fn begin(options: &Options, backup: &Backup) -> Option<u64> {
-    let now = (options.clock.0)().max(backup.header.taken_ms);
-    if !backup.state.can_go_on() {
-        return None;
-    }
-    let by_count = backup.header.applied_index.checked_add(PASSED_OVER)?;
-    Some(now.0.checked_mul(1_000)?.max(by_count)).filter(|begin| *begin < BEGIN_MAX)
 }
 
 /// Moves the finished directory into its place. Who the node is comes last: without it no node starts on the rest.

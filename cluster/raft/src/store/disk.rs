@@ -34,7 +34,10 @@ pub(crate) enum SpaceLevel {
 
 impl DiskSpace {
     /// Asks the file system. Blocks.
-    pub(crate) fn of(dir: &Path) -> io::Result<Self> {
+    ///
+    /// # Errors
+    /// When it does not tell.
+    pub fn of(dir: &Path) -> io::Result<Self> {
         let stat = nix::sys::statvfs::statvfs(dir)?;
         let unit = stat.fragment_size();
         Ok(Self {

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use acefleet_registry::stream::{KeyType, StreamStart};
-use acefleet_registry::{Command, Elapsed, NodeId, OpId, Proposal, State, apply};
+use acefleet_registry::{Command, Elapsed, NodeId, NodeInfo, OpId, Proposal, State, apply};
 use hyper_util::rt::TokioIo;
 use openraft::EntryPayload;
 use sha2::{Digest, Sha256};
@@ -27,6 +27,21 @@ use crate::tls::enroll::{NoTokens, Tokens};
 use crate::tls::node_key::OwnKey;
 use crate::tls::secret::ClusterSecret;
 use crate::types::{Entry, LeaderId, LogId, SnapshotMeta, StoredMembership};
+
+/// A member that comes, with this name.
+pub(crate) fn node_up(id: NodeId, name: impl Into<String>) -> Command {
+    Command::NodeUp(NodeInfo {
+        id,
+        name: name.into(),
+        advertise_host: "localhost".into(),
+        http_port: 8000,
+        version: "1".into(),
+        capacity: 1,
+        docker_network: None,
+        vpns: vec![],
+        scheme: Default::default(),
+    })
+}
 
 pub(crate) fn log_id(index: u64) -> LogId {
     LogId { leader_id: LeaderId { term: 1, node_id: 7 }, index }

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use acefleet_registry::{NodeId, NodeInfo, OpId};
+use acefleet_registry::{NodeId, OpId};
 use openraft::EntryPayload;
 use openraft::storage::{IOFlushed, RaftLogStorage};
 use openraft::type_config::TypeConfigExt;
@@ -18,6 +18,7 @@ use crate::cluster::Cluster;
 use crate::options::Options;
 use crate::replica::hooks::NoHooks;
 use crate::store::{Db, Flusher, LogStore};
+use crate::testing::node_up;
 use crate::types::{Entry, LeaderId, LogId, TypeConfig, Vote};
 use crate::util::files;
 
@@ -161,17 +162,7 @@ async fn start(dir: &Path) -> Cluster {
 }
 
 fn mark(number: u64) -> acefleet_registry::Command {
-    acefleet_registry::Command::NodeUp(NodeInfo {
-        id: NodeId(number),
-        name: format!("mark-{number}"),
-        advertise_host: "localhost".into(),
-        http_port: 8000,
-        version: "1".into(),
-        capacity: 1,
-        docker_network: None,
-        vpns: vec![],
-        scheme: Default::default(),
-    })
+    node_up(NodeId(number), format!("mark-{number}"))
 }
 
 fn marks(cluster: &Cluster) -> BTreeSet<u64> {

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 
 use crate::support::{Fleet, PATIENCE, marks, until};
-use acefleet_raft::backup::{self, Backup};
+use acefleet_raft::backup::{self, Backup, Unsound};
 use acefleet_raft::offline::{self, Said};
 use acefleet_raft::{Cluster, Failure, StartError};
 
@@ -20,13 +20,15 @@ async fn backup(cluster: &Cluster, redacted: bool) -> Backup {
 async fn a_cluster_goes_on_from_the_backup_of_a_follower_and_old_members_stay_outside() {
     crate::support::logs();
     let mut fleet = Fleet::formed(3).await;
+    // From here on members are known by their keys, which go with their directories.
+    fleet.keyed().await;
     let follower = (fleet.leader().await + 1) % 3;
     let mut expected = marks(fleet.nodes[0].cluster());
     expected.insert(fleet.nodes[0].must_write().await);
     fleet.all_hold(&expected).await;
     let saved = backup(fleet.nodes[follower].cluster(), false).await;
     let redacted = backup(fleet.nodes[follower].cluster(), true).await;
-    assert_eq!((saved.members().len(), saved.state.check()), (3, Ok(())));
+    assert_eq!((saved.members().len(), saved.sound()), (3, Ok(())));
     let lost = fleet.nodes[0].must_write().await;
     let before = fleet.nodes[0].cluster().status();
     let (old, id) = (fleet.nodes[0].cluster().cluster_id().unwrap(), fleet.nodes[0].cluster().node_id());
@@ -48,7 +50,7 @@ async fn a_cluster_goes_on_from_the_backup_of_a_follower_and_old_members_stay_ou
     let asked = offline::ask_members(&elsewhere, &saved).await.unwrap();
     let runs = |asked: &&offline::Asked| matches!(asked.said, Said::Alive(_)) && asked.member.name == "b";
     assert!(asked.members.iter().any(|asked| runs(&asked)), "{asked:?}");
-    let used = offline::restore(&options, saved.clone()).await.unwrap_err();
+    let used = offline::restore(&options, saved.clone().restorable().unwrap()).await.unwrap_err();
     assert!(matches!(&used, StartError::Config(why) if why.contains(&old)), "{used}");
     for at in [1, 2] {
         fleet.nodes[at].stop().await;
@@ -58,11 +60,10 @@ async fn a_cluster_goes_on_from_the_backup_of_a_follower_and_old_members_stay_ou
     assert_eq!(offline::restore_objection(&asked), None);
 
     std::fs::remove_dir_all(fleet.nodes[0].dir()).unwrap();
-    let none = offline::restore(&options, redacted).await.unwrap_err();
-    assert!(none.to_string().contains("--redact"), "{none}");
-    let restored = offline::restore(&options, saved.clone()).await.unwrap();
+    assert_eq!(redacted.restorable().unwrap_err(), Unsound::Redacted);
+    let restored = offline::restore(&options, saved.clone().restorable().unwrap()).await.unwrap();
     assert_eq!(restored.node_id, id.0, "it takes the place of the member of its name");
-    let twice = offline::restore(&options, saved.clone()).await.unwrap_err();
+    let twice = offline::restore(&options, saved.clone().restorable().unwrap()).await.unwrap_err();
     assert!(twice.to_string().contains(&restored.cluster_id), "{twice}");
     fleet.nodes[0].start().await;
     let alone = fleet.nodes[0].cluster().clone();
@@ -90,6 +91,7 @@ async fn a_cluster_goes_on_from_the_backup_of_a_follower_and_old_members_stay_ou
     fleet.nodes[2].start().await;
     fleet.all_hold(&std::collections::BTreeSet::from([mark])).await;
     until("both vote", || alone.status().voters == 2).await;
+    fleet.keyed().await;
     for at in [0, 2] {
         fleet.nodes[at].stop().await;
     }
@@ -100,13 +102,13 @@ async fn a_cluster_goes_on_from_the_backup_of_a_follower_and_old_members_stay_ou
     (new.data_dir, new.node_name) = (temp.path().join("z"), "z".into());
     new.peers.clear();
     assert_eq!(offline::own_place(&new, &saved), None);
-    let begun = offline::restore(&new, saved.clone()).await.unwrap();
+    let begun = offline::restore(&new, saved.clone().restorable().unwrap()).await.unwrap();
     assert!(saved.members().iter().all(|member| member.id.0 != begun.node_id));
 
     // The same backup once more: no revision of the first restored cluster comes again.
     let newest = alone.status().revision;
     std::fs::remove_dir_all(fleet.nodes[0].dir()).unwrap();
-    let again = offline::restore(&options, saved).await.unwrap();
+    let again = offline::restore(&options, saved.restorable().unwrap()).await.unwrap();
     assert!(again.revision > newest && again.cluster_id != restored.cluster_id);
 }
 
@@ -120,11 +122,11 @@ async fn a_crash_in_the_middle_of_a_restore_leaves_nothing_that_a_node_starts_on
     let options = fleet.nodes[0].options();
     let dir = fleet.nodes[0].dir().to_owned();
     std::fs::remove_dir_all(&dir).unwrap();
-    offline::restore(&options, saved.clone()).await.unwrap();
+    offline::restore(&options, saved.clone().restorable().unwrap()).await.unwrap();
     // As if the last step had not come.
     let node = std::fs::read(dir.join("node.json")).unwrap();
     std::fs::remove_file(dir.join("node.json")).unwrap();
-    let refused = offline::restore(&options, saved.clone()).await.unwrap_err();
+    let refused = offline::restore(&options, saved.clone().restorable().unwrap()).await.unwrap_err();
     assert!(refused.to_string().contains("node.json is missing"), "{refused}");
     // Before the first step of the move, everything is beside.
     let beside = dir.join("restoring");
@@ -133,7 +135,7 @@ async fn a_crash_in_the_middle_of_a_restore_leaves_nothing_that_a_node_starts_on
         std::fs::rename(dir.join(name), beside.join(name)).unwrap();
     }
     std::fs::write(beside.join("node.json"), node).unwrap();
-    let done = offline::restore(&options, saved).await.unwrap();
+    let done = offline::restore(&options, saved.restorable().unwrap()).await.unwrap();
     assert!(!beside.exists());
     fleet.nodes[0].start().await;
     let cluster = fleet.nodes[0].cluster().clone();

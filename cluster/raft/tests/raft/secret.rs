@@ -3,7 +3,13 @@
 use acefleet_raft::offline::{self, Asked, Said};
 use acefleet_raft::{StartError, Unauthenticated, kept_secret};
 
-use crate::support::{Fleet, secret, until};
+use std::net::SocketAddr;
+
+use acefleet_raft::Plain;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::support::{Fleet, PATIENCE, secret, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_member_without_the_secret_does_not_make_one_of_its_own() {
@@ -56,4 +62,32 @@ async fn a_survivor_with_another_secret_is_no_survivor() {
     assert!(asked.members.iter().any(unknown), "{asked:?}");
     let why = looked.objection(&asked).unwrap();
     assert!(why.contains("may live") && why.contains("ACEFLEET_CLUSTER_SECRET"), "{why}");
+}
+
+/// Whether somebody at this address speaks HTTP/2 without TLS.
+async fn speaks_plain(at: SocketAddr) -> bool {
+    let mut caller = TcpStream::connect(at).await.unwrap();
+    // The beginning of each connection, and no settings.
+    caller.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+    let mut kind = [0; 4];
+    let read =
+        tokio::time::timeout(PATIENCE, caller.read_exact(&mut kind)).await.expect("an answer, or an end");
+    const SETTINGS: u8 = 4;
+    read.is_ok() && kind[3] == SETTINGS
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_forgotten_setting_opens_nothing_to_callers_without_tls() {
+    let mut fleet = Fleet::new(1);
+    fleet.nodes[0].plain = Plain::Accepted;
+    fleet.start().await;
+    fleet.nodes[0].must_write().await;
+    let at = fleet.nodes[0].addr;
+    fleet.keyed().await;
+    while speaks_plain(at).await {
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    fleet.nodes[0].stop().await;
+    fleet.nodes[0].start().await;
+    assert!(!speaks_plain(at).await, "for a while after each start");
 }

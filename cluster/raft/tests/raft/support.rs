@@ -9,10 +9,10 @@ use std::sync::atomic::{AtomicI64, AtomicU16, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use acefleet_raft::{
-    Applied, Clock, Cluster, ClusterSecret, Hooks, NodeId, OpId, Options, Peer, SnapshotPolicy, StartError,
-    WriteError,
+    Applied, Clock, Cluster, ClusterSecret, Hooks, NodeId, OpId, Options, Peer, Plain, SnapshotPolicy,
+    StartError, WriteError,
 };
-use acefleet_registry::{Access, Command, KeyHash, NodeInfo, Proposal, State, WallMs};
+use acefleet_registry::{Access, Command, KeyHash, Level, NodeInfo, Proposal, State, WallMs};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use tokio::net::TcpListener;
@@ -112,6 +112,7 @@ pub struct Node {
     pub ahead_ms: Arc<AtomicI64>,
     pub access: Option<Access>,
     pub secret: Option<ClusterSecret>,
+    pub plain: Plain,
     dir: PathBuf,
     pub probe: Arc<Probe>,
     run: Option<(Runtime, Cluster)>,
@@ -134,6 +135,7 @@ impl Node {
         }));
         options.access = self.access;
         options.secret = self.secret.clone();
+        options.plain = self.plain;
         options
     }
 
@@ -285,6 +287,7 @@ impl Fleet {
                 ahead_ms: Arc::default(),
                 access: Some(Access::Open),
                 secret: Some(secret(SECRET)),
+                plain: Plain::Refused,
                 dir: root.path().join(name),
                 probe: Arc::default(),
                 run: None,
@@ -304,6 +307,7 @@ impl Fleet {
             ahead_ms: Arc::default(),
             access: Some(Access::Open),
             secret: Some(secret(SECRET)),
+            plain: Plain::Refused,
             dir: self.root.path().join(format!("{name}-{}", self.nodes.len())),
             probe: Arc::default(),
             run: None,
@@ -323,6 +327,16 @@ impl Fleet {
         fleet.start().await;
         fleet.nodes[0].must_write().await;
         fleet
+    }
+
+    /// Waits until the cluster knows the members by their keys, on every node.
+    pub async fn keyed(&self) {
+        let raise = Command::RaiseLevel(Level::CURRENT);
+        self.nodes[0].cluster().propose(op_id(unique()), raise, soon()).await.expect("the level rises");
+        for node in self.running() {
+            let noted = || node.cluster().status().members.iter().all(|member| member.key.is_some());
+            until("the keys of all members are noted", noted).await;
+        }
     }
 
     pub fn running(&self) -> impl Iterator<Item = &Node> {

@@ -2,7 +2,7 @@
 
 use imbl::OrdMap;
 
-use crate::apply::notes::{About, note};
+use crate::apply::notes::{About, note, until};
 use crate::apply::refused;
 use crate::command::{CreateJoinToken, Proposal, UseJoinToken};
 use crate::records::event::{By, EventType};
@@ -30,8 +30,8 @@ pub(super) fn create(state: &mut State, new: &CreateJoinToken, proposal: &Propos
         used: OrdMap::new(),
     };
     state.tables.join_tokens.insert(*key, token);
-    let nodes = if *uses == 1 { "one node" } else { "several nodes" };
-    let message = format!("the join token {} was made for {nodes}", key.id());
+    let nodes = if *uses == 1 { "one node".to_owned() } else { format!("{uses} nodes") };
+    let message = format!("the join token {} was made for {nodes}, {}", key.id(), until(ends_at));
     note(state, EventType::System, TokenCategory::JoinTokenCreated.into(), message, About::cluster());
     Reply::Done
 }

@@ -1,6 +1,6 @@
 //! Named keys: made and revoked. The keys themselves are nobody's business.
 
-use crate::apply::notes::{About, note};
+use crate::apply::notes::{About, note, until};
 use crate::apply::refused;
 use crate::command::{CreateKey, Proposal};
 use crate::records::event::{By, EventType};
@@ -20,8 +20,8 @@ pub(super) fn create(state: &mut State, new: &CreateKey, proposal: &Proposal) ->
     let created_at_ms = state.clock_ms();
     let key = NamedKey { role: *role, hash: *hash, created_at_ms, created_by, ends_at };
     state.tables.keys.insert(name.clone(), key);
-    let end = if ends_at.is_some() { ", for a while" } else { "" };
-    let message = format!("the key {name} was made with the role {role}{end}");
+    let until = ends_at.map_or_else(|| "until it is revoked".to_owned(), until);
+    let message = format!("the key {name} was made with the role {role}, {until}");
     note(state, EventType::System, KeyCategory::KeyCreated.into(), message, About::cluster());
     Reply::Done
 }

@@ -79,6 +79,7 @@ fn dispatch(state: &mut State, proposal: &Proposal) -> Reply {
         Command::NodeUp(info) => nodes::up(state, info),
         Command::NodeDocker { node, docker } => nodes::docker(state, *node, docker),
         Command::NodeAvailability { node, availability } => nodes::availability(state, *node, *availability),
+        Command::NodeReturned { node, since_ms } => nodes::returned(state, *node, *since_ms),
         Command::NodeUnavailable { node, answering, is_back } => {
             lost_hosts::unavailable(state, *node, answering.as_ref(), *is_back)
         }
@@ -102,6 +103,7 @@ fn dispatch(state: &mut State, proposal: &Proposal) -> Reply {
         Command::BackupTaken { redacted } => backups::taken(state, *redacted, proposal.origin),
         Command::Leads { node, term } => nodes::leads(state, *node, *term),
         Command::LeadWanted { node } => nodes::lead_wanted(state, *node),
+        Command::RemovalWanted { node } => nodes::removal_wanted(state, *node),
         Command::Reserve(reserve) => reserve::reserve(state, reserve, proposal.op_id, proposal.origin),
         Command::Conflict { engine, taken } => starts::conflict(state, *engine, taken),
         Command::EngineStarted { engine, container_id, image, variant, address } => {

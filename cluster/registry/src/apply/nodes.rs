@@ -1,8 +1,10 @@
 //! Members and breakers.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::mem::discriminant;
 use std::sync::Arc;
+
+use imbl::OrdSet;
 
 use crate::apply::notes::{About, note};
 use crate::apply::{engines, failures, refused, streams, vpn};
@@ -17,9 +19,10 @@ use crate::records::event::EventType;
 use crate::records::ids::{EngineId, NodeId};
 use crate::records::lack::{Lack, clipped};
 use crate::records::node::{Availability, DockerState, Leader, Node, NodeInfo, Wanted};
+use crate::records::time::Elapsed;
 use crate::reply::{RefusalCode, Reply};
 use crate::rules::lost_hosts;
-use crate::state::State;
+use crate::state::{ForeignNames, State};
 
 pub(super) fn up(state: &mut State, info: &NodeInfo) -> Reply {
     let known = state.tables.nodes.get(&info.id).cloned();
@@ -99,16 +102,31 @@ pub(super) fn availability(state: &mut State, id: NodeId, wanted: Wanted) -> Rep
         Availability::Cordoned => {
             (MemberCategory::Cordoned, format!("{} takes no new engines", node.info.name))
         }
-        Availability::Draining { .. } => (
-            MemberCategory::Draining,
-            format!("{} drains: its engines leave with their streams", node.info.name),
-        ),
+        Availability::Draining { returns, .. } => {
+            let until = if returns { " until it returns" } else { "" };
+            let name = &node.info.name;
+            (MemberCategory::Draining, format!("{name} drains{until}: its engines leave with their streams"))
+        }
     };
     note(state, EventType::System, category.as_str(), message, About::node(id));
     let availability_since_ms = match discriminant(&availability) == discriminant(&node.availability) {
         true => node.availability_since_ms,
         false => state.tables.clock_ms,
     };
+    state.put_node(Node { availability, availability_since_ms, ..(*node).clone() });
+    Reply::Done
+}
+
+pub(super) fn returned(state: &mut State, id: NodeId, since: Elapsed) -> Reply {
+    let Some(node) = state.tables.nodes.get(&id).cloned() else {
+        return refused(RefusalCode::NotFound, format!("node {id} has not registered"));
+    };
+    if node.drains_until_return() != Some(since) {
+        return Reply::Done;
+    }
+    let message = format!("{} has returned and takes new engines again", node.info.name);
+    note(state, EventType::System, MemberCategory::Uncordoned.as_str(), message, About::node(id));
+    let (availability, availability_since_ms) = (Availability::Active, state.tables.clock_ms);
     state.put_node(Node { availability, availability_since_ms, ..(*node).clone() });
     Reply::Done
 }
@@ -193,6 +211,16 @@ pub(super) fn lead_wanted(state: &mut State, node: NodeId) -> Reply {
     }
     let message = format!("{} is to lead", state.node_name(node));
     note(state, EventType::System, MemberCategory::LeadershipTransfer.as_str(), message, About::node(node));
+    Reply::Done
+}
+
+/// The log says who wanted it. Nothing else does: the leader may be the first to drop the record of a node that is no member any more.
+pub(super) fn removal_wanted(state: &mut State, node: NodeId) -> Reply {
+    if state.node(node).is_none() {
+        return refused(RefusalCode::NotFound, format!("node {node} has not registered"));
+    }
+    let message = format!("{} is to leave for good", state.node_name(node));
+    note(state, EventType::System, MemberCategory::RemovalWanted.as_str(), message, About::node(node));
     Reply::Done
 }
 
@@ -283,11 +311,16 @@ pub(super) fn replaced(state: &mut State, old: NodeId, new: NodeId) -> Reply {
 /// Engine ids that are passed over by a recovery. The members that were lost may have given some out of
 /// which the survivor does not know, and containers on their hosts carry them.
 const PASSED_OVER: u64 = 1_000_000;
+/// How long hosts of a cluster that was recovered have time to join and to bring their engines back: a day.
+const HELD_MS: u64 = 24 * 3_600_000;
 
 pub(super) fn recovered(state: &mut State, survivor: NodeId, former: &[String]) -> Reply {
     let lost: Vec<NodeId> = state.tables.nodes.keys().filter(|id| **id != survivor).copied().collect();
     for node in &lost {
+        let left: Vec<Arc<Engine>> =
+            state.live_engines().filter(|engine| engine.node == *node).cloned().collect();
         removed(state, *node);
+        hold(state, *node, &left);
     }
     for id in former {
         if !state.tables.former_clusters.contains(id) {
@@ -301,6 +334,22 @@ pub(super) fn recovered(state: &mut State, survivor: NodeId, former: &[String]) 
     let message = format!("the cluster was recovered from {name}, without {} others", lost.len());
     note(state, EventType::System, "cluster_recovered", message, About::node(survivor));
     Reply::Done
+}
+
+/// Keeps the ports and names of engines for their host, which may run them still and adopts them when it joins.
+fn hold(state: &mut State, node: NodeId, engines: &[Arc<Engine>]) {
+    let until_ms = state.tables.clock_ms.plus(HELD_MS);
+    let mut names: BTreeMap<&str, OrdSet<String>> = BTreeMap::new();
+    for engine in engines {
+        for port in engine.leased_ports() {
+            state.tables.foreign_ports.insert((node, port), until_ms);
+        }
+        let prefix = engine.spec.name_prefix.as_str();
+        names.entry(prefix).or_default().insert(engine.container_name.clone());
+    }
+    for (prefix, names) in names {
+        state.tables.foreign_names.insert((node, prefix.to_owned()), ForeignNames { until_ms, names });
+    }
 }
 
 pub(super) fn raise_level(state: &mut State, level: Level) -> Reply {

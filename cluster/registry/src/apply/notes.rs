@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use crate::level::Level;
 use crate::records::engine::Engine;
 use crate::records::event::{Event, EventType};
 use crate::records::ids::{EngineId, NodeId};
 use crate::records::stream::Stream;
+use crate::records::time::WallMs;
 use crate::state::State;
 
 /// What an event is about.
@@ -50,6 +53,12 @@ impl About {
             ..engine.map_or_else(Self::default, |engine| Self::engine(engine))
         }
     }
+}
+
+/// Until when something is good, in the words of events: whoever reads them later does not know from when on a duration counted.
+pub(super) fn until(end: WallMs) -> String {
+    let at = i64::try_from(end.0).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
+    format!("until {:.0}", at.unwrap_or(Timestamp::MAX))
 }
 
 pub(super) fn note(state: &mut State, event_type: EventType, category: &str, message: String, about: About) {

@@ -32,6 +32,8 @@ pub enum MemberCategory {
     LeaderChanged,
     /// Somebody wants it to lead.
     LeadershipTransfer,
+    /// Somebody wants it out for good.
+    RemovalWanted,
 }
 
 impl MemberCategory {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use strum::VariantArray;
 
 use crate::records::actor::Actor;
+use crate::records::category::MemberCategory;
 use crate::records::end_reason::EndReason;
 use crate::records::ids::{EngineId, NodeId};
 use crate::records::join_token::TokenCategory;
@@ -85,15 +86,20 @@ pub struct Event {
 }
 
 impl Event {
-    /// Whether somebody outside did this, other than a proxy that reports a stream. Who joins with a token has no name yet but that of the token.
+    /// As [`is_audited`].
     #[must_use]
     pub fn is_audited(&self) -> bool {
-        if self.category == <&str>::from(TokenCategory::JoinTokenUsed) {
-            return true;
-        }
-        let by_hand = || self.message.ends_with(&format!("({})", EndReason::StoppedByApi));
-        self.by.is_some() && (self.event_type != EventType::Stream || by_hand())
+        is_audited(self.event_type == EventType::Stream, &self.category, &self.message, self.by.is_some())
     }
+}
+
+/// Whether somebody outside did what an event tells, other than a proxy that reports a stream. `is_named`: the event says who did it. Who joins has no
+/// name yet but that of the node or the token.
+#[must_use]
+pub fn is_audited(of_stream: bool, category: &str, message: &str, is_named: bool) -> bool {
+    let joins = [TokenCategory::JoinTokenUsed.into(), MemberCategory::NodeJoined.into()];
+    let by_hand = || message.ends_with(&format!("({})", EndReason::StoppedByApi));
+    joins.contains(&category) || is_named && (!of_stream || by_hand())
 }
 
 /// Who made a change, and through which member.

@@ -114,6 +114,9 @@ pub enum Availability {
     Draining {
         /// The moment at which streams are cut off; without one they may take as long as they like.
         deadline_ms: Option<Elapsed>,
+        /// The node itself ends the drain when it has been started again.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        returns: bool,
     },
 }
 
@@ -130,6 +133,9 @@ pub enum Wanted {
         /// started may not know which moment it is.
         #[serde(default)]
         within_ms: Option<u64>,
+        /// The node itself ends the drain when it has been started again.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        returns: bool,
     },
 }
 
@@ -140,8 +146,21 @@ impl Wanted {
         match self {
             Self::Active => Availability::Active,
             Self::Cordoned => Availability::Cordoned,
-            Self::Draining { within_ms } => {
-                Availability::Draining { deadline_ms: within_ms.map(|ms| now.plus(ms)) }
+            Self::Draining { within_ms, returns } => {
+                Availability::Draining { deadline_ms: within_ms.map(|ms| now.plus(ms)), returns }
+            }
+        }
+    }
+}
+
+impl Node {
+    /// Since when it drains until it returns; `None` unless it does.
+    #[must_use]
+    pub fn drains_until_return(&self) -> Option<Elapsed> {
+        match self.availability {
+            Availability::Draining { returns: true, .. } => Some(self.availability_since_ms),
+            Availability::Draining { returns: false, .. } | Availability::Active | Availability::Cordoned => {
+                None
             }
         }
     }

@@ -232,7 +232,7 @@ impl State {
     #[must_use]
     pub fn drain_is_over(&self, node: NodeId, now_ms: Elapsed) -> bool {
         let availability = self.node(node).map(|node| node.availability);
-        matches!(availability, Some(Availability::Draining { deadline_ms: Some(at) }) if at <= now_ms)
+        matches!(availability, Some(Availability::Draining { deadline_ms: Some(at), .. }) if at <= now_ms)
     }
 }
 

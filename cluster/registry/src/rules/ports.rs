@@ -12,7 +12,7 @@ use crate::records::vpn::{VpnHealth, VpnInfo};
 use crate::reply::{Refusal, RefusalCode};
 use crate::rules::load::Load;
 use crate::rules::vpn::Slot;
-use crate::state::State;
+use crate::state::{ForeignNames, State};
 
 fn refuse(code: RefusalCode, message: String) -> Refusal {
     Refusal { code, message, retry_after_s: None }
@@ -46,6 +46,13 @@ impl State {
         !self.index.ports.contains_key(&port)
             && !self.is_published_elsewhere(node, port)
             && self.tables.foreign_ports.get(&(node, port)).is_none_or(|until| *until <= self.tables.clock_ms)
+            && !self.is_held(port)
+    }
+
+    /// True when an engine may use this port whose host is no member since the cluster was recovered.
+    fn is_held(&self, port: u16) -> bool {
+        let mut held = self.tables.foreign_ports.iter().filter(|((_, held), _)| *held == port);
+        held.any(|((owner, _), until)| *until > self.tables.clock_ms && self.node(*owner).is_none())
     }
 
     /// The next free host port for `node`, round-robin so that a port just released rests. Whoever
@@ -244,13 +251,18 @@ impl State {
         Ok(Ports { host_http, container_http, container_https, host_https })
     }
 
-    /// The lowest name `<prefix>-<n>` that no engine leases and, as far as is known, no other container holds on `node`.
+    /// The lowest name `<prefix>-<n>` that no engine leases and, as far as is known, no other container holds on `node`, nor on a host that is
+    /// no member since the cluster was recovered.
     pub(crate) fn free_name(&self, node: NodeId, prefix: &str) -> String {
-        let foreign = self.tables.foreign_names.get(&(node, prefix.to_owned()));
-        let foreign = foreign.filter(|foreign| foreign.until_ms > self.tables.clock_ms);
+        let counts = |owner: NodeId| owner == node || self.node(owner).is_none();
+        let all = self.tables.foreign_names.iter().filter(|((owner, of), _)| of == prefix && counts(*owner));
+        let foreign: Vec<&ForeignNames> = all
+            .map(|(_, foreign)| foreign)
+            .filter(|foreign| foreign.until_ms > self.tables.clock_ms)
+            .collect();
         let is_free = |name: &String| {
             !self.index.names.contains_key(name)
-                && !foreign.is_some_and(|foreign| foreign.names.contains(name))
+                && !foreign.iter().any(|foreign| foreign.names.contains(name))
         };
         (1..=u32::MAX).map(|n| format!("{prefix}-{n}")).find(is_free).unwrap_or_default()
     }

@@ -1,6 +1,8 @@
 //! Wrong clocks: they change what people are shown, and nothing else.
 
 use acefleet_registry::cause::Cause;
+use acefleet_registry::event::Event;
+use acefleet_registry::key::KeyCategory;
 use acefleet_registry::plan::stop_idle;
 use acefleet_registry::state::Tables;
 use acefleet_registry::{Command, Elapsed, KeyName, NamedKey, NodeId, OpId, Proposal, Reply, State, apply};
@@ -57,13 +59,19 @@ fn replayed(history: &[Proposal]) -> (State, Vec<Reply>) {
     (state, replies)
 }
 
-/// The ends of keys are times of day, and nothing else that is decided is.
-fn without_calendar(state: &State) -> Tables {
+/// The ends of keys are times of day, and so they stand in the words of the log; nothing else that is decided is.
+fn without_calendar(state: &State) -> (Tables, u64, Vec<Event>) {
     let mut tables = Tables { calendar: Default::default(), ..Tables::from(state.clone()) };
     let endless =
         |(name, key): (&KeyName, &NamedKey)| (name.clone(), NamedKey { ends_at: None, ..key.clone() });
     tables.keys = tables.keys.iter().map(endless).collect();
-    tables
+    let mut events: Vec<Event> = tables.events.iter().map(|event| (**event).clone()).collect();
+    for event in events.iter_mut().filter(|event| event.category == <&str>::from(KeyCategory::KeyCreated)) {
+        let words = event.message.rsplit_once(", until ").map(|(words, _)| words.to_owned());
+        event.message = words.unwrap();
+    }
+    let last = std::mem::take(&mut tables.events).last_id();
+    (tables, last, events)
 }
 
 proptest! {

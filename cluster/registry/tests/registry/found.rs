@@ -126,7 +126,7 @@ fn no_client_keeps_an_engine_that_stops_in_any_case() {
     let mut world = world();
     let engine = world.running();
     let within_ms = Some(60_000);
-    let availability = Wanted::Draining { within_ms };
+    let availability = Wanted::Draining { within_ms, returns: false };
     world.run(Command::NodeAvailability { node: engine.node, availability });
     world.wait_ms(50_000);
     world.run(Command::EngineStop { engine: engine.id, cause: Cause::Drained, when: StopWhen::Unused });
@@ -282,7 +282,7 @@ fn in_use(world: &World, id: EngineId) -> Option<Keeps> {
     let mut state = world.state.clone();
     let stop = Command::NodeAvailability {
         node: world.engine(id).node,
-        availability: Wanted::Draining { within_ms: None },
+        availability: Wanted::Draining { within_ms: None, returns: false },
     };
     let op_id = OpId(77, 77);
     apply(&mut state, &Proposal { op_id, at_ms: world.now, origin: NodeId(1), by: None, command: stop }, 0);

@@ -119,7 +119,7 @@ fn other_reasons_of_a_refusal_hold_for_idle_engines_too() {
     full(&mut world, 1);
     world.run(Command::NodeAvailability {
         node: NodeId(1),
-        availability: Wanted::Draining { within_ms: None },
+        availability: Wanted::Draining { within_ms: None, returns: false },
     });
     let refused = blocked(&world).unwrap();
     assert_eq!(refusal(called(&mut world)), refused);

@@ -47,7 +47,7 @@ fn each_host_says_why_it_gets_no_engine() {
     };
     set(&mut world, Wanted::Cordoned);
     assert_eq!(over(&world, 1), Some(Obstacle::Cordoned));
-    set(&mut world, Wanted::Draining { within_ms: None });
+    set(&mut world, Wanted::Draining { within_ms: None, returns: false });
     assert_eq!(over(&world, 1), Some(Obstacle::Draining));
     set(&mut world, Wanted::Active);
     world.run(docker(1, DockerState::Unavailable("no socket".into())));

@@ -132,6 +132,9 @@ fn the_log_names_tokens_and_who_joined_and_a_redacted_backup_has_none() {
     let told: Vec<_> = world.state.events().iter().rev().take(3).collect();
     let categories: Vec<_> = told.iter().map(|event| event.category.as_str()).collect();
     assert_eq!(categories, ["join_token_revoked", "join_token_used", "join_token_created"]);
+    let made = &told[2].message;
+    assert!(made.starts_with("the join token 0101010101010101 was made for one node, until 20"), "{made}");
+    assert!(made.ends_with('Z'), "{made}");
     assert_eq!(told[1].message, "node-7 got the secret of the cluster with the join token 0101010101010101");
     assert_eq!(fault(&mut world, create_token(2, HOUR, 1)), None);
     assert_eq!(world.state.redacted().join_tokens().count(), 0);

@@ -123,10 +123,15 @@ fn a_key_ends_at_a_time_of_day_of_the_cluster() {
     assert_eq!(key.ended(Some(WallMs(end - 1))), None);
     assert_eq!(key.ended(Some(WallMs(end))), Some(WallMs(end)));
     assert_eq!(key.ended(None), None);
+    let told = |world: &World| world.state.events().iter().next_back().unwrap().message.clone();
+    let until = jiff::Timestamp::from_millisecond(i64::try_from(end).unwrap()).unwrap();
+    assert_eq!(told(&world), format!("the key guest was made with the role viewer, until {until:.0}"));
+    assert!(told(&world).ends_with('Z'), "{}", told(&world));
     world.run(create_key("always", Role::Viewer, None));
     assert_eq!(world.state.key(&name("always")).unwrap().ended(Some(WallMs(u64::MAX))), None);
     world.run(create_key("for-ever", Role::Viewer, Some(u64::MAX)));
     assert_eq!(world.state.key(&name("for-ever")).unwrap().ends_at, Some(WallMs(u64::MAX)));
+    assert!(told(&world).ends_with(", until 9999-12-30T22:00:00Z"), "{}", told(&world));
 }
 
 #[test]
@@ -155,7 +160,7 @@ fn the_log_says_who_made_a_key_and_what_was_done_with_it() {
     assert_eq!(categories, ["key_revoked", "cordoned", "key_created"]);
     let by = told[1].by.as_ref().unwrap();
     assert_eq!(by.actor.credential.key(), Some(&name("night-shift")));
-    assert_eq!(told[2].message, "the key night-shift was made with the role operator");
+    assert_eq!(told[2].message, "the key night-shift was made with the role operator, until it is revoked");
     let shown = format!("{:?}", world.state.redacted());
     assert!(!shown.contains("night-shift") && !shown.contains("192.0.2.7"), "{shown}");
 }

@@ -441,7 +441,7 @@ fn capacity_is_what_a_client_could_get() {
     assert!(usable(&world).contains(&others[0]), "a call gets it at once");
     world.run(stop(others[1], Cause::Unhealthy));
     assert!(!usable(&world).contains(&others[1]), "another one has taken its place");
-    let availability = Wanted::Draining { within_ms: None };
+    let availability = Wanted::Draining { within_ms: None, returns: false };
     world.run(Command::NodeAvailability { node: LOST, availability });
     assert_eq!(usable(&world).len(), 3, "a draining host takes no streams");
     assert!(engines.iter().all(|id| !usable(&world).contains(id)));

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use acefleet_registry::cause::Cause;
 use acefleet_registry::end_reason::EndReason;
 use acefleet_registry::engine::Phase;
-use acefleet_registry::node::{DockerState, Wanted};
+use acefleet_registry::node::{Availability, DockerState, Wanted};
 use acefleet_registry::plan::{Wait, next};
 use acefleet_registry::rules::liveness::Contact;
 use acefleet_registry::state::Tables;
 use acefleet_registry::stream::StreamEnd;
-use acefleet_registry::{Command, Level, NodeId, NodeInfo, RefusalCode, Reply, Reserve};
+use acefleet_registry::{Command, Engine, Level, NodeId, NodeInfo, RefusalCode, Reply, Reserve};
 
 use crate::support::{BEGIN_MS, World, engine, failed, node_info, plan, playing, port_taken, refusal, watch};
 
@@ -89,7 +89,7 @@ fn a_draining_node_loses_idle_engines_after_the_floor_is_filled_elsewhere() {
     settle(&mut world);
     let leaving = world.state.published_engines().find(|e| e.node == NodeId(1)).unwrap().clone();
     world.begin(playing("k", "s", leaving.ports.host_http));
-    want(&mut world, 1, Wanted::Draining { within_ms: None });
+    want(&mut world, 1, Wanted::Draining { within_ms: None, returns: false });
     assert!(world.state.listed_engines().all(|e| e.node == NodeId(2)), "it is offered to nobody");
     settle(&mut world);
     assert_eq!(world.state.listed_engines().count(), 2);
@@ -106,12 +106,12 @@ fn a_drain_waits_for_clients_that_were_told_of_an_engine() {
     let told = world.running();
     let here = Reserve { eligible: [told.node].into(), ..world.ask() };
     let answer = engine(world.run(Command::Reserve(here)));
-    want(&mut world, told.node.0, Wanted::Draining { within_ms: None });
+    want(&mut world, told.node.0, Wanted::Draining { within_ms: None, returns: false });
     world.wait_ms(2_000);
     world.start(answer.id);
     world.wait_ms(30_000);
     let within_ms = Some(600_000);
-    want(&mut world, told.node.0, Wanted::Draining { within_ms });
+    want(&mut world, told.node.0, Wanted::Draining { within_ms, returns: false });
     world.wait_ms(2_999);
     settle(&mut world);
     assert!(world.engine(told.id).phase.is_serving(), "one that read the list before the drain may come");
@@ -135,7 +135,7 @@ fn engines_of_a_draining_node_wait_for_replacements_that_are_held_back() {
     world.policy(|policy| (policy.min_replicas, policy.max_replicas) = (2, 2));
     settle(&mut world);
     let leaving = world.state.listed_engines().find(|e| e.node == NodeId(1)).unwrap().id;
-    want(&mut world, 1, Wanted::Draining { within_ms: None });
+    want(&mut world, 1, Wanted::Draining { within_ms: None, returns: false });
     world.wait_ms(60_000);
     let owed = plan(&world.state, &world.eligible(), world.now);
     let [owed @ Command::Reserve(_)] = owed.as_slice() else { panic!("not one reservation: {owed:?}") };
@@ -154,7 +154,7 @@ fn a_drain_with_a_deadline_cuts_streams_off() {
     let mut world = World::new(1, 10);
     let busy = world.running();
     world.begin(playing("k", "s", busy.ports.host_http));
-    want(&mut world, 1, Wanted::Draining { within_ms: Some(60_000) });
+    want(&mut world, 1, Wanted::Draining { within_ms: Some(60_000), returns: false });
     settle(&mut world);
     assert!(world.engine(busy.id).phase.is_serving());
     world.wait_ms(60_000);
@@ -344,7 +344,7 @@ fn a_drain_waits_for_what_plays_on_after_its_host_was_away() {
     let mut world = World::new(2, 10);
     let engine = world.running();
     world.begin(playing("k", "s", engine.ports.host_http));
-    want(&mut world, engine.node.0, Wanted::Draining { within_ms: None });
+    want(&mut world, engine.node.0, Wanted::Draining { within_ms: None, returns: false });
     world.wait_ms(60_000);
     for down in [true, false] {
         world.run(Command::NodeDown { node: engine.node, down });
@@ -380,6 +380,17 @@ fn a_recovered_cluster_keeps_what_the_survivor_has_and_nothing_else() {
     }
     let next = world.reserve();
     assert!(next.id.0 > engines[2].id.0 + 1, "an id that a lost member may have given out is given again");
+    // Their hosts may run them still, and bring them when they join.
+    let clashes = |made: &Engine| {
+        let is = |engine: &Engine| {
+            engine.ports.host_http == made.ports.host_http || engine.container_name == made.container_name
+        };
+        lost.iter().any(|engine| is(engine))
+    };
+    assert!(!clashes(&next), "{next:?}");
+    world.wait_ms(24 * 3_600_000);
+    let made: Vec<_> = (0..4).map(|_| world.reserve()).collect();
+    assert!(made.iter().any(|engine| clashes(engine)), "what nobody brought is held for ever: {made:?}");
     assert_eq!(world.state.events().iter().filter(|e| e.category == "cluster_recovered").count(), 1);
 
     world.run(recovered(&["one", "two"]));
@@ -403,4 +414,34 @@ fn the_level_rises_when_all_members_have_told_a_higher_one_and_never_sinks() {
     assert_eq!(world.state.level(), Level::CURRENT);
     assert_eq!(raise(&world, &[Some(2), Some(1)]), None);
     assert_eq!(world.state.events().iter().filter(|e| e.category == "level_raised").count(), 1);
+}
+
+#[test]
+fn a_node_that_was_drained_until_it_returns_ends_that_itself() {
+    let mut world = World::new(2, 10);
+    let drain = Wanted::Draining { within_ms: None, returns: true };
+    let since = |world: &World| world.state.node(NodeId(1)).unwrap().drains_until_return();
+    let back = |since_ms| Command::NodeReturned { node: NodeId(1), since_ms };
+    want(&mut world, 1, drain);
+    let first = since(&world).unwrap();
+    for other in [Wanted::Cordoned, Wanted::Draining { within_ms: None, returns: false }] {
+        want(&mut world, 1, other);
+        let wanted = world.state.node(NodeId(1)).unwrap().availability;
+        world.run(back(first));
+        assert_eq!(world.state.node(NodeId(1)).unwrap().availability, wanted, "an operator wanted it since");
+    }
+    want(&mut world, 1, Wanted::Active);
+    world.wait_ms(1_000);
+    want(&mut world, 1, drain);
+    let second = since(&world).unwrap();
+    world.run(back(first));
+    assert_eq!(since(&world), Some(second), "that was another maintenance");
+    world.run(back(second));
+    assert_eq!(world.state.node(NodeId(1)).unwrap().availability, Availability::Active);
+    let told = (**world.state.events().iter().next_back().unwrap()).clone();
+    assert!(told.message.contains("has returned and takes new engines again"), "{}", told.message);
+    assert_eq!(
+        refusal(world.run(Command::NodeReturned { node: NodeId(9), since_ms: first })),
+        RefusalCode::NotFound
+    );
 }

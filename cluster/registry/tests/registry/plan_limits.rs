@@ -81,7 +81,10 @@ fn engines_of_a_drained_host_that_is_down_are_kept_for_streams_that_may_still_pl
     let engine = world.running();
     world.begin(playing("k", "s", engine.ports.host_http));
     let within_ms = None;
-    world.run(Command::NodeAvailability { node: engine.node, availability: Wanted::Draining { within_ms } });
+    world.run(Command::NodeAvailability {
+        node: engine.node,
+        availability: Wanted::Draining { within_ms, returns: false },
+    });
     world.wait_ms(60_000);
     world.run(Command::NodeDown { node: engine.node, down: true });
     let others = world.state.nodes().map(|node| node.info.id).filter(|id| *id != engine.node).collect();
@@ -133,8 +136,10 @@ fn where_a_floor_needs_every_engine_none_is_waited_for() {
 #[test]
 fn a_drained_leader_waits_for_its_transfer_only_when_somebody_can_take_over() {
     let mut world = world(2);
-    let draining =
-        |node| Command::NodeAvailability { node, availability: Wanted::Draining { within_ms: None } };
+    let draining = |node| Command::NodeAvailability {
+        node,
+        availability: Wanted::Draining { within_ms: None, returns: false },
+    };
     world.run(draining(NodeId(1)));
     let plan = |world: &World| {
         let seen = watch(&world.state, &world.eligible());

@@ -1463,6 +1463,8 @@ export interface components {
              */
             deadline?: string | null;
             engines_left: number;
+            /** @description Whether the node itself ends the drain when it has been started again. */
+            returns: boolean;
             streams_left: number;
         };
         /**
@@ -1478,6 +1480,11 @@ export interface components {
              * @example 3600
              */
             deadline_seconds?: number | null;
+            /**
+             * @description Whether the node itself ends the drain when it has been started again, has caught up, and its Docker answers.
+             * @example false
+             */
+            returns?: boolean | null;
         };
         /** @description The state of a node with two VPNs of which one is down. */
         EmergencyMode: {

@@ -67,6 +67,7 @@ const LOOK: Record<Kind, Look> = {
   'system/key_changed': 'key',
   'system/leader_changed': 'crown',
   'system/leadership_transfer': 'crown',
+  'system/removal_wanted': 'stop',
   'system/settings_changed': 'settings',
 };
 

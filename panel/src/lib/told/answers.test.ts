@@ -193,6 +193,7 @@ const UNTOLD: Record<string, Untold> = {
   'no strong tag names it': 'part of others',
   'not at {}': 'part of others',
   ' or ': 'part of others',
+  ' until it returns': 'part of others',
   'no node': 'part of others',
   'Stream stopped successfully': 'said by the status',
   'another container has its place': 'only logged',

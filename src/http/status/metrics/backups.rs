@@ -7,7 +7,8 @@ use crate::http::status::metrics::scrape::Scrape;
 /// Times, numbers and bytes of this node.
 pub(super) fn write(scrape: &Scrape, fleet: &Fleet) -> prometheus::Result<()> {
     let Some(plan) = &fleet.config().backups else { return Ok(()) };
-    let Figure { last_success, written, last_bytes, kept, failures, failing } = fleet.backups().now();
+    let Figure { last_success, written, last_bytes, kept, failures, failing, crowded_out, room: _ } =
+        fleet.backups().now();
     let every = plan.every.as_secs_f64();
     let success = last_success.map_or(0.0, |at| at.0 as f64 / 1_000.0);
     for (name, help, value) in [
@@ -28,5 +29,10 @@ pub(super) fn write(scrape: &Scrape, fleet: &Fleet) -> prometheus::Result<()> {
         scrape.gauge(name, help, value)?;
     }
     scrape.counter("acefleet_backup_written_total", "Backups that this node has written", written)?;
+    scrape.counter(
+        "acefleet_backup_crowded_out_total",
+        "Backups that were deleted before their time, to make room for newer ones",
+        crowded_out,
+    )?;
     scrape.counter("acefleet_backup_failures_total", "Attempts to keep a backup that failed", failures)
 }

@@ -212,9 +212,7 @@ fn end_of_log(
     last: u64,
     clock_ms: Elapsed,
 ) -> std::io::Result<Vec<Entry>> {
-    let member = Member::new(&options.node_name, &options.advertise);
-    let alone = Membership::new(vec![BTreeSet::from([node_id])], BTreeMap::from([(node_id, member)]))
-        .map_err(std::io::Error::other)?;
+    let alone = alone(options, node_id)?;
     let (high, low) = uuid::Uuid::new_v4().as_u64_pair();
     let lost = Proposal {
         op_id: OpId(high, low),
@@ -228,6 +226,13 @@ fn end_of_log(
         Entry { log_id: at(last + 1), payload: EntryPayload::Membership(alone) },
         Entry { log_id: at(last + 2), payload: EntryPayload::Normal(Write::new(lost)?) },
     ])
+}
+
+/// This node as the only member, with a key that is yet to be noted.
+pub(super) fn alone(options: &Options, node_id: u64) -> std::io::Result<Membership> {
+    let member = Member::new(&options.node_name, &options.advertise);
+    Membership::new(vec![BTreeSet::from([node_id])], BTreeMap::from([(node_id, member)]))
+        .map_err(std::io::Error::other)
 }
 
 fn nothing(options: &Options, why: &str) -> StartError {

@@ -49,6 +49,7 @@ pub fn name(command: &Command) -> &'static str {
         Command::EventBatch { .. } => "event_batch",
         Command::ResetBreaker(_) => "reset_breaker",
         Command::NodeAvailability { .. } => "node_availability",
+        Command::NodeReturned { .. } => "node_returned",
         Command::Sequence(_) => "sequence",
         Command::NodeRemoved { .. } => "node_removed",
         Command::NodeReplaced { .. } => "node_replaced",
@@ -67,6 +68,7 @@ pub fn name(command: &Command) -> &'static str {
         Command::BackupTaken { .. } => "backup_taken",
         Command::Leads { .. } => "leads",
         Command::LeadWanted { .. } => "lead_wanted",
+        Command::RemovalWanted { .. } => "removal_wanted",
         Command::StreamSilence { .. } => "stream_silence",
         Command::StreamsSeen { .. } => "streams_seen",
     }
@@ -165,7 +167,7 @@ pub fn samples() -> Vec<Command> {
         Command::NodeAvailability { node: NodeId(1), availability: Wanted::Cordoned },
         Command::NodeAvailability {
             node: NodeId(1),
-            availability: Wanted::Draining { within_ms: Some(60_000) },
+            availability: Wanted::Draining { within_ms: Some(60_000), returns: false },
         },
         Command::Sequence(vec![Step { op_id: OpId(2, 3), by: None, command: Command::StreamEnded(end()) }]),
         Command::NodeRemoved { node },
@@ -179,6 +181,7 @@ pub fn samples() -> Vec<Command> {
         Command::SetAccess(Access::Open),
         Command::Leads { node, term: 7 },
         Command::LeadWanted { node },
+        Command::RemovalWanted { node },
         stop(id, StopWhen::Replaced),
         Command::SetAccess(Access::Key(KeyHash([7; 32]))),
         Command::EngineLacks { engine: id, lack: image("engine:2"), message: "nobody has it".to_owned() },
@@ -214,6 +217,11 @@ pub fn samples() -> Vec<Command> {
         use_token(1, 7, "node-d"),
         Command::RevokeJoinToken { id: PublicKey([1; 32]).id() },
         Command::BackupTaken { redacted: true },
+        Command::NodeAvailability {
+            node: NodeId(1),
+            availability: Wanted::Draining { within_ms: None, returns: true },
+        },
+        Command::NodeReturned { node: NodeId(1), since_ms: Elapsed(60_000) },
     ]
 }
 

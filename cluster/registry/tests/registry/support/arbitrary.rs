@@ -232,8 +232,8 @@ fn availability() -> impl Strategy<Value = Wanted> {
     prop_oneof![
         3 => Just(Wanted::Active),
         1 => Just(Wanted::Cordoned),
-        1 => option::of(0..600_000u64)
-            .prop_map(|within_ms| Wanted::Draining { within_ms }),
+        1 => (option::of(0..600_000u64), any::<bool>())
+            .prop_map(|(within_ms, returns)| Wanted::Draining { within_ms, returns }),
     ]
 }
 
@@ -314,6 +314,8 @@ pub fn command() -> impl Strategy<Value = Command> {
         1 => (0..4u8).prop_map(|n| Command::RevokeKey { name: format!("key-{n}").parse().unwrap() }),
         2 => (node_id(), availability())
             .prop_map(|(node, availability)| Command::NodeAvailability { node, availability }),
+        1 => (node_id(), 0..5_000u64)
+            .prop_map(|(node, since)| Command::NodeReturned { node, since_ms: Elapsed(since) }),
         1 => node_id().prop_map(|node| Command::NodeRemoved { node }),
         1 => (node_id(), node_id()).prop_map(|(old, new)| Command::NodeReplaced { old, new }),
         4 => (node_id(), option::of(btree_set(engine_id(), 0..4)), any::<bool>())

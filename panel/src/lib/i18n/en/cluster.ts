@@ -43,7 +43,7 @@ export const cluster = {
   copyId: 'Copy id',
   store: 'Store',
   backup: 'Backup',
-  backupNone: 'Not made by the cluster; see docs/OPERATIONS.md.',
+  backupNone: '`acefleet backup`; see docs/OPERATIONS.md.',
   differingSettings: (names: string) => `Settings differ on: ${names}.`,
   staleness: 'Age of this picture',
 };

@@ -56,6 +56,7 @@ export const told = {
   enginesBack: (f) => `${someEngines(n(f))} of ${f.node} ${agree(n(f), 'answers', 'answer')} again`,
   leads: (f) => `${f.node} leads since term ${f.n}${f.other === undefined ? '' : `, after ${f.other}`}`,
   toLead: (f) => `${f.node} is to lead`,
+  toLeave: (f) => `${f.node} is to leave for good`,
   keyOpen: () => 'everybody may call the nodes whose settings name no key',
   keyChanged: () => 'the cluster has another API key, for nodes whose settings name none',
   found: (f) => `the ${f.other} ${f.value} is no longer missing on ${f.node}`,

@@ -44,7 +44,7 @@ export const cluster: Words['cluster'] = {
   copyId: 'Copiar id',
   store: 'Almacén',
   backup: 'Copia',
-  backupNone: 'El clúster no la hace; vea docs/OPERATIONS.md.',
+  backupNone: '`acefleet backup`; vea docs/OPERATIONS.md.',
   differingSettings: (names) => `Los ajustes difieren en: ${names}.`,
   staleness: 'Edad de esta imagen',
 };

@@ -57,6 +57,7 @@ export const told: Words['told'] = {
   enginesBack: (f) => `${someEngines(n(f))} de ${f.node} ${agree(n(f), 'responde', 'responden')} de nuevo`,
   leads: (f) => `${f.node} es líder desde el mandato ${f.n}${f.other === undefined ? '' : `, tras ${f.other}`}`,
   toLead: (f) => `${f.node} va a ser líder`,
+  toLeave: (f) => `${f.node} va a irse para siempre`,
   keyOpen: () => 'todos pueden llamar a los nodos cuyos ajustes no nombran ninguna clave',
   keyChanged: () => 'el clúster tiene otra clave de API, para los nodos cuyos ajustes no nombran ninguna',
   found: (f) => `${f.other === 'image' ? 'la imagen' : 'la red Docker'} ${f.value} ya no falta en ${f.node}`,
