@@ -66,7 +66,7 @@ pub(crate) fn owns(shown: Shown, key: Option<NodeKey>) -> Result<(), Refused> {
 mod tests {
     use super::*;
 
-    /// The table of `docs/SECURITY.md`, "What a node may say".
+    /// The table of `docs/SECURITY.md`, "The keys of the nodes".
     #[test]
     fn a_node_speaks_for_itself_alone_and_for_what_it_is() {
         let (own, other) = (NodeKey::of_test(1), NodeKey::of_test(2));

@@ -267,6 +267,10 @@ async fn a_learner_does_not_lead_and_a_removed_member_does_nothing() {
     let at_follower =
         Attacker { channel: testing::channel_of(&own, &follower.options.advertise).await, id: OWN_ID };
     leads_nobody("a learner", &at_follower, follower).await;
+    for (attacker, target) in [(&at_leader, leader), (&at_follower, follower)] {
+        let why = attacker.moves(target, "127.0.0.1:9").await;
+        assert!(why.contains("another key"), "a learner moves a member: {why}");
+    }
     assert_eq!(lab.standing(), before, "the cluster was disturbed");
 
     let remove = MembershipChange::Remove { id: NodeId(OWN_ID) };
@@ -276,6 +280,8 @@ async fn a_learner_does_not_lead_and_a_removed_member_does_nothing() {
     for (attacker, target) in [(&at_leader, leader), (&at_follower, follower)] {
         leads_nobody("a removed member", attacker, target).await;
         all_refused("a removed member", attacker.takes_part(target, follower).await);
+        let why = attacker.moves(target, "127.0.0.1:9").await;
+        assert!(why.contains("another key"), "a removed member moves another: {why}");
     }
     // It is told that it was removed, as any node that asks.
     let hello = NodeClient::new(at_follower.channel.clone()).hello(proto::HelloRequest::default()).await;

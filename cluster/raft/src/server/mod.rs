@@ -14,6 +14,8 @@ mod attack_tests;
 #[cfg(test)]
 mod enroll_tests;
 #[cfg(test)]
+mod flood_tests;
+#[cfg(test)]
 mod snapshot_tests;
 #[cfg(test)]
 mod tests;
