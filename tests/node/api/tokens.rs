@@ -39,7 +39,7 @@ async fn the_printed_line_lets_a_host_join_that_has_nothing_else() {
             ("API_KEY", KEY),
         ]
     };
-    // Its name is taken, which costs no use: it comes again with the key that its directory keeps.
+    // Its name is taken, which costs no use.
     let taken = run(&bed, &settings("a"), &words[1..]).await;
     assert_eq!(taken.status.code(), Some(64), "{}", err(&taken));
     let joined = run(&bed, &settings("d"), &words[1..]).await;
@@ -61,11 +61,11 @@ async fn the_printed_line_lets_a_host_join_that_has_nothing_else() {
     let entry = &listed.json()[0];
     assert_eq!(
         (&entry["uses"], &entry["ended"], &entry["used_by"]),
-        (&json!(1), &json!(false), &json!(["a"]))
+        (&json!(1), &json!(false), &json!(["d"]))
     );
     let id = entry["id"].as_str().unwrap().to_owned();
     let shown = out(&run(&bed, &key, &["token", "ls"]).await);
-    assert!(shown.contains(&id) && shown.contains("1 of 1: a"), "{shown}");
+    assert!(shown.contains(&id) && shown.contains("1 of 1: d"), "{shown}");
     let revoked = run(&bed, &key, &["token", "revoke", &id]).await;
     assert_eq!(out(&revoked), format!("the join token {id} is revoked\n"));
     let again = run(&bed, &elsewhere, &words[1..]).await;
@@ -90,7 +90,7 @@ async fn an_open_node_makes_tokens_for_its_own_host_alone() {
     assert_eq!(refused.status, 403, "{refused:?}");
     assert!(refused.text.contains("acefleet token create"), "{refused:?}");
     let token = acefleet::access::token_here(&bed.fleet.config().data_dir).unwrap().unwrap();
-    let headers = [("content-type", "application/json"), ("x-api-key", token.0.as_str())];
+    let headers = [("content-type", "application/json"), ("x-api-key", token.exposed())];
     let made = bed.send("POST", "/cluster/tokens", &headers, "{}").await;
     assert_eq!(made.status, 200, "{made:?}");
     assert_eq!(made.header("cache-control"), "no-store");

@@ -3,7 +3,7 @@
 pub(crate) mod access;
 pub(crate) mod admit;
 pub(crate) mod change;
-mod commit;
+pub(crate) mod commit;
 pub(crate) mod disk_check;
 pub(crate) mod enroll;
 pub(crate) mod formation;
@@ -11,7 +11,7 @@ pub(crate) mod introduction;
 pub(crate) mod join;
 pub(crate) mod keys;
 mod moves;
-mod place;
+pub(crate) mod place;
 pub(crate) mod reconfigure;
 mod removal;
 mod replace;

@@ -11,6 +11,21 @@ pub(crate) const MAX_VOTERS: usize = 5;
 /// Far more than a cluster needs; callers of the port cannot fill the memory.
 const MAX_MEMBERS: usize = 64;
 
+/// Whether none of these other members has the name. The error says who has it.
+pub(crate) fn name_is_free<'a>(
+    others: impl IntoIterator<Item = (&'a u64, &'a Member)>,
+    name: &str,
+) -> Result<(), String> {
+    match others.into_iter().find(|(_, known)| known.name == name) {
+        Some((id, known)) => Err(format!(
+            "the name {name} belongs to member {id} at {}: if its disk is lost, remove it first (acefleet remove {name}), else choose another \
+             name",
+            known.address
+        )),
+        None => Ok(()),
+    }
+}
+
 /// Checks the place of a node, perhaps as the replacement of another. The error says why not.
 pub(crate) fn check_place(
     core: &Core,
@@ -28,18 +43,10 @@ pub(crate) fn check_place(
     if let Some(old) = replaces.and_then(|old| nodes.get(&old)).filter(|old| old.name != member.name) {
         return Err(format!("{} cannot take the place of {}: names do not change", member.name, old.name));
     }
-    let others = nodes.iter().filter(|(other, _)| **other != id && Some(**other) != replaces);
-    for (other, known) in others {
-        if known.name == member.name {
-            return Err(format!(
-                "the name {0} belongs to member {other} at {1}: if its disk is lost, remove it first (acefleet remove \
-                 {0}), else choose another name",
-                member.name, known.address
-            ));
-        }
-        if known.address == member.address {
-            return Err(format!("the address {} belongs to member {}", member.address, known.name));
-        }
+    let others = || nodes.iter().filter(|(other, _)| **other != id && Some(**other) != replaces);
+    name_is_free(others(), &member.name)?;
+    if let Some((_, known)) = others().find(|(_, known)| known.address == member.address) {
+        return Err(format!("the address {} belongs to member {}", member.address, known.name));
     }
     match nodes.get(&id) {
         Some(known) if known.name != member.name => {

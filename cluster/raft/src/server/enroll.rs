@@ -13,11 +13,14 @@ use tonic::{Request, Response, Status};
 use super::Service;
 use super::check::origin;
 use super::door::{Callers, GUESTS_STAY};
+use crate::membership::commit::members;
+use crate::membership::place::name_is_free;
 use crate::options::check_name;
 use crate::proposals::write;
 use crate::tls::Shown;
 use crate::tls::enroll::prover;
 use crate::transport::proto::{self, enroll_reply::Outcome, guest_server};
+use crate::types::Member;
 
 /// How long a use may take to be written.
 const WRITE_WITHIN: Duration = Duration::from_secs(4);
@@ -96,6 +99,13 @@ impl Service {
             return Outcome::Refused(why.to_string());
         }
         drop(view);
+        // Nor is a token used up by a node that could not join then.
+        let (members, _) = members(core);
+        let is_itself = |known: &Member| known.key.is_some_and(|key| key.public() == node);
+        let others = members.iter().filter(|(_, known)| !is_itself(known));
+        if let Err(why) = name_is_free(others, name) {
+            return Outcome::Refused(why);
+        }
         let proposal = Proposal {
             op_id: OpId::from_u128(uuid::Uuid::now_v7().as_u128()),
             at_ms: Elapsed::ZERO,

@@ -63,8 +63,13 @@ async fn as_many_nodes_get_the_secret_as_the_token_says() {
         follower.cluster().view().state.join_token(&key).unwrap().used.values().cloned().collect();
     assert!(used.len() == 2 && used.contains(&"d".to_owned()) && used.contains(&"e".to_owned()), "{used:?}");
 
-    // Two nodes come with a token for one, to two members at the same time.
-    let (single, _) = self::token(&lab, 1).await;
+    // Two nodes come with a token for one, to two members at the same time. One that could not join before does not use it up.
+    let (single, single_key) = self::token(&lab, 1).await;
+    let taken = leader.options.node_name.clone();
+    let refused = ask(follower, &single, &taken, &third).await.unwrap_err();
+    let says = format!("the name {taken} belongs to member");
+    assert!(matches!(&refused, NotEnrolled::Refused(why) if why.starts_with(&says)), "{refused:?}");
+    assert!(follower.cluster().view().state.join_token(&single_key).unwrap().used.is_empty());
     let (first, second) = tokio::join!(ask(leader, &single, "g", &third), ask(follower, &single, "h", &one));
     assert!(first.is_ok() != second.is_ok(), "{first:?} {second:?}");
 

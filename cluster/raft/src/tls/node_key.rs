@@ -39,7 +39,7 @@ impl NodeKey {
     }
 
     /// The same for the registry.
-    pub(super) fn public(&self) -> PublicKey {
+    pub(crate) fn public(&self) -> PublicKey {
         PublicKey(self.0)
     }
 
