@@ -16,7 +16,7 @@ use super::exit_code::CONFIGURATION;
 use super::failed::{Failed, Named, name};
 use super::patience::{Found, Steps};
 use super::target::Target;
-use text::{Drain as Left, adopted, removed};
+use text::{Adopted, Drain as Left, adopted, is_refused, removed};
 pub(super) use text::{Member, table};
 
 /// Path of the members.
@@ -97,7 +97,7 @@ pub fn members(file: Option<&Path>, look: &Look) -> u8 {
     show(answer.and_then(|answer| answer.part("nodes")), target, table)
 }
 
-/// Lets a node adopt the engines that an earlier life of its host left behind.
+/// Lets a node adopt the engines that an earlier life of its host left behind. The exit code says whether it has adopted all of them.
 pub fn adopt(file: Option<&Path>, args: &Adopt) -> u8 {
     let Adopt { node, force, target } = args;
     let (name, target) = match node {
@@ -108,7 +108,14 @@ pub fn adopt(file: Option<&Path>, args: &Adopt) -> u8 {
         let call = Call::post(&["cluster", "nodes", &name, "adopt"]).forced(*force).long();
         ask(file, target, &call).map_err(|failed| failed.about(Named::Member, &name))
     });
-    show(answer, target, adopted)
+    let refused = match answer.as_ref().map(Answer::read::<Vec<Adopted>>) {
+        Ok(Ok(engines)) => engines.iter().any(is_refused),
+        Ok(Err(_)) | Err(_) => false,
+    };
+    match show(answer, target, adopted) {
+        0 if refused => CONFIGURATION,
+        code => code,
+    }
 }
 
 /// Performs `cordon` or `uncordon` and prints the member.

@@ -177,6 +177,11 @@ pub(in crate::cli) fn table(members: Vec<Member>) -> String {
     columns(titles, members.into_iter().map(row))
 }
 
+/// Whether an engine was not adopted.
+pub(super) fn is_refused(engine: &Adopted) -> bool {
+    engine.refused.is_some()
+}
+
 /// What became of the engines that were left behind.
 pub(super) fn adopted(engines: Vec<Adopted>) -> String {
     let line = |Adopted { name, refused }| match refused {
@@ -191,7 +196,10 @@ pub(super) fn adopted(engines: Vec<Adopted>) -> String {
 
 /// Who is gone, and the votes.
 pub(super) fn removed(Removed { removed, votes }: Removed) -> String {
-    let gone = format!("{removed} is no member any more.");
+    let gone = format!(
+        "{removed} is no member any more. It still has the secret of the cluster, with which it could join again: if others may have its disk, \
+         change the secret (docs/OPERATIONS.md, \"The secret of the nodes\")."
+    );
     match votes {
         Some(votes) => format!("{gone}\n{votes}"),
         None => gone,
