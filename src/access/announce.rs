@@ -49,8 +49,11 @@ fn tell(config: &Config, of_cluster: Option<Access>, keys: &[Secret]) {
             "the API is open, as the cluster was formed with ACEFLEET_OPEN=true: everybody who reaches a node may start and \
              stop engines; `acefleet key --new` gives it a key"
         ),
-        (None, Some(Access::Key(known))) => match keys.iter().find(|key| hash(key.0.as_bytes()) == known) {
-            Some(key) if io::stderr().is_terminal() => show(config, &key.0),
+        (None, Some(Access::Key(known))) => match keys
+            .iter()
+            .find(|key| hash(key.exposed().as_bytes()) == known)
+        {
+            Some(key) if io::stderr().is_terminal() => show(config, key.exposed()),
             Some(_) => {
                 tracing::info!("callers need the key of the cluster: `acefleet key` on this host shows it")
             }

@@ -10,6 +10,7 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use acefleet_registry::{Access, KeyHash};
+use zeroize::Zeroizing;
 
 use crate::access::hash;
 use crate::config::Secret;
@@ -21,7 +22,7 @@ const TOKEN: &str = "local.token";
 /// A secret: a prefix that people and secret scanners recognise, and 180 random bits.
 fn random(prefix: &str) -> Secret {
     let (one, two) = (uuid::Uuid::new_v4().simple().to_string(), uuid::Uuid::new_v4().simple().to_string());
-    Secret(format!("{prefix}_{one}{}", &two[..16]))
+    Secret::new(format!("{prefix}_{one}{}", &two[..16]))
 }
 
 /// A key that nobody has had before.
@@ -43,7 +44,7 @@ pub fn make_key(data_dir: &Path) -> io::Result<KeyHash> {
             key
         }
     };
-    Ok(hash(key.0.as_bytes()))
+    Ok(hash(key.exposed().as_bytes()))
 }
 
 /// Keys in the files of this host, the likely one first. Blocks.
@@ -84,7 +85,7 @@ pub(crate) struct NewKey {
 /// The new key of an earlier call that may yet come into force, or else a fresh one. Blocks.
 pub(crate) fn new_key(dir: &Path, in_force: Option<Access>) -> io::Result<NewKey> {
     if let Some(left) = read(&dir.join(NEW_KEY))? {
-        let hash = hash(left.0.as_bytes());
+        let hash = hash(left.exposed().as_bytes());
         if in_force != Some(Access::Key(hash)) {
             return Ok(NewKey { hash, fresh: false });
         }
@@ -92,7 +93,7 @@ pub(crate) fn new_key(dir: &Path, in_force: Option<Access>) -> io::Result<NewKey
     }
     let key = fresh_key();
     store(&dir.join(NEW_KEY), &key)?;
-    Ok(NewKey { hash: hash(key.0.as_bytes()), fresh: true })
+    Ok(NewKey { hash: hash(key.exposed().as_bytes()), fresh: true })
 }
 
 /// The new key is in force: its file takes the place of the old one. Blocks.
@@ -108,7 +109,10 @@ pub(crate) fn drop_new_key(dir: &Path) -> io::Result<()> {
 
 fn read(path: &Path) -> io::Result<Option<Secret>> {
     match fs::read_to_string(path) {
-        Ok(text) => Ok(Some(Secret(text.trim().to_owned())).filter(|key| !key.0.is_empty())),
+        Ok(text) => {
+            let text = Zeroizing::new(text);
+            Ok(Some(text.trim()).filter(|key| !key.is_empty()).map(|key| Secret::new(key.to_owned())))
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(io::Error::new(error.kind(), format!("{}: {error}", path.display()))),
     }
@@ -125,7 +129,7 @@ fn store(path: &Path, secret: &Secret) -> io::Result<()> {
     let mut options = OpenOptions::new();
     let mut file = options.write(true).create_new(true).mode(0o600).open(&temporary).map_err(with_path)?;
     file.set_permissions(Permissions::from_mode(0o600)).map_err(with_path)?;
-    writeln!(file, "{}", secret.0).and_then(|()| file.sync_all()).map_err(with_path)?;
+    writeln!(file, "{}", secret.exposed()).and_then(|()| file.sync_all()).map_err(with_path)?;
     fs::rename(&temporary, path).map_err(with_path)?;
     match path.parent() {
         Some(parent) => File::open(parent)?.sync_all(),
@@ -139,11 +143,12 @@ mod tests {
 
     #[test]
     fn keys_are_long_plain_and_never_the_same() {
-        let (one, two) = (random("acefleet").0, random("acefleet").0);
+        let (one, two) = (random("acefleet"), random("acefleet"));
+        let (one, two) = (one.exposed(), two.exposed());
         assert_ne!(one, two);
         assert!(one.starts_with("acefleet_") && one.len() == "acefleet_".len() + 48, "{one}");
         assert!(one.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'), "{one}");
-        assert_eq!(crate::config::docker::key(&one), Ok(one.clone()));
+        assert_eq!(crate::config::docker::key(one), Ok(one.to_owned()));
     }
 
     #[test]
@@ -152,7 +157,7 @@ mod tests {
         let made = make_key(dir.path()).unwrap();
         assert_eq!(make_key(dir.path()).unwrap(), made, "an interrupted formation goes on with the same key");
         let keys = keys_here(dir.path()).unwrap();
-        assert_eq!((keys.len(), hash(keys[0].0.as_bytes())), (1, made));
+        assert_eq!((keys.len(), hash(keys[0].exposed().as_bytes())), (1, made));
         make_token(dir.path()).unwrap();
         assert_ne!(make_token(dir.path()).unwrap(), make_token(dir.path()).unwrap());
         for file in [KEY, TOKEN] {
@@ -171,7 +176,7 @@ mod tests {
         let next = new_key(dir.path(), Some(Access::Key(first.hash))).unwrap();
         assert!(next.fresh && next.hash != first.hash);
         let here: Vec<KeyHash> =
-            keys_here(dir.path()).unwrap().iter().map(|key| hash(key.0.as_bytes())).collect();
+            keys_here(dir.path()).unwrap().iter().map(|key| hash(key.exposed().as_bytes())).collect();
         assert_eq!(here, [first.hash, next.hash], "the key in force and the one to come");
     }
 

@@ -15,7 +15,7 @@ pub fn hash(key: &[u8]) -> KeyHash {
 #[must_use]
 pub fn of_settings(config: &Config) -> Option<Access> {
     match &config.api_key {
-        Some(key) => Some(Access::Key(hash(key.0.as_bytes()))),
+        Some(key) => Some(Access::Key(hash(key.exposed().as_bytes()))),
         None => config.open.then_some(Access::Open),
     }
 }

@@ -64,7 +64,7 @@ impl Session {
             // Writing to a string cannot fail.
             let _ = write!(shown, "{byte:02x}");
         }
-        Secret(shown)
+        Secret::new(shown)
     }
 
     fn text(&self) -> Vec<u8> {
@@ -146,7 +146,7 @@ mod tests {
             [None, Some("ops"), Some("a-name.of_64-characters-at-the-most.which-is-the-longest-name.ok")]
         {
             let session = session(of);
-            let shown = session.seal(key, &ours).0;
+            let shown = session.seal(key, &ours).exposed().to_owned();
             let sealed = Sealed::parse(shown.as_bytes()).unwrap();
             assert_eq!(sealed.key().map(KeyName::as_str), of);
             assert_eq!(sealed.opened(key, &ours), Some(&session));
@@ -164,7 +164,7 @@ mod tests {
 
     #[test]
     fn what_has_not_the_form_is_no_session() {
-        let shown = session(Some("ops")).seal(hash(b"a key"), &signing('x')).0;
+        let shown = session(Some("ops")).seal(hash(b"a key"), &signing('x')).exposed().to_owned();
         let short = &shown[..shown.len() - 1];
         let other_form = shown.replacen("_01", "_02", 1);
         for bad in [

@@ -183,7 +183,7 @@ pub(super) fn ask(file: Option<&Path>, target: &Target, call: &Call) -> Result<A
 /// Asks the node that runs here with these settings, with a key.
 pub(super) fn here(config: &Config, call: &Call, key: &Secret) -> Result<Answer, Failed> {
     let (url, client) = (own_url(config)?, Client::new()?);
-    wait(call.at(&url, Caller { client: &client, key: Some(&key.0) }))
+    wait(call.at(&url, Caller { client: &client, key: Some(key.exposed()) }))
 }
 
 /// What the first of these nodes says that answers.

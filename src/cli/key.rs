@@ -50,7 +50,7 @@ fn key(file: Option<&Path>, args: &Key) -> u8 {
         true => renewed(&config),
         false => current(&config),
     };
-    finish(shown.map(|key| output::print(&key.0)))
+    finish(shown.map(|key| output::print(key.exposed())))
 }
 
 /// What lets the user of the node here call it.

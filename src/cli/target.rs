@@ -40,14 +40,15 @@ impl Where {
             Some(file) => Client::trusting(file)?,
             None => Client::new()?,
         };
-        let of_settings = || config?.api_key.as_ref().map(|key| key.0.clone());
+        let of_settings = || config?.api_key.as_ref().map(|key| key.exposed().to_owned());
         let key = api_key.map(str::to_owned).or_else(of_settings);
         if !self.url.is_empty() {
             return Ok(Some(Nodes { urls: self.url.clone(), key, client }));
         }
         let Some(config) = config else { return Ok(None) };
         // A user who can read the token may call the node; others need the key.
-        let token = || access::token_here(&config.data_dir).ok().flatten().map(|token| token.0);
+        let token =
+            || access::token_here(&config.data_dir).ok().flatten().map(|token| token.exposed().to_owned());
         Ok(Some(Nodes { urls: vec![own_url(config)?], key: key.or_else(token), client }))
     }
 }

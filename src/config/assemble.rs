@@ -63,7 +63,7 @@ fn read(r: &mut Reader) -> Option<Config> {
             election_min_ms: r.count("ACEFLEET_ELECTION_MIN_MS"),
             election_max_ms: r.count("ACEFLEET_ELECTION_MAX_MS"),
         },
-        api_key: r.key("API_KEY").map(Secret),
+        api_key: r.key("API_KEY").map(Secret::new),
         trusted_proxies: r.optional_text("ACEFLEET_TRUSTED_PROXIES", parse::networks).unwrap_or_default(),
         rate_factor: r.small_count("ACEFLEET_RATE_FACTOR"),
         open: r.flag("ACEFLEET_OPEN"),

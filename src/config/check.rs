@@ -310,7 +310,7 @@ pub const SECRET_OF_NODES: &str = "API_KEY is the secret of the nodes (ACEFLEET_
 
 fn is_secret_of_nodes(config: &Config, key: &Secret) -> bool {
     let secrets = [&config.cluster_secret, &config.cluster_secret_before];
-    secrets.into_iter().flatten().any(|secret| secret.exposed() == key.0.as_bytes())
+    secrets.into_iter().flatten().any(|secret| secret.exposed() == key.exposed().as_bytes())
 }
 
 fn remarks(config: &Config, r: &mut Reader) {
@@ -330,7 +330,7 @@ fn remarks(config: &Config, r: &mut Reader) {
             r.problem("ACEFLEET_OPEN", line);
         }
         Some(key) if is_secret_of_nodes(config, key) => r.problem("API_KEY", SECRET_OF_NODES),
-        Some(key) if key.0.len() < SHORT_KEY => {
+        Some(key) if key.exposed().len() < SHORT_KEY => {
             let line = format!(
                 "API_KEY has fewer than {SHORT_KEY} characters and can be guessed; \
                  make one with: openssl rand -hex 24"

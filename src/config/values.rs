@@ -10,6 +10,7 @@ use acefleet_registry::vpn::VpnInfo;
 use acefleet_registry::{Policy, Role};
 use axum::http::HeaderName;
 use ipnet::IpNet;
+use zeroize::Zeroizing;
 
 use super::capability::Capability;
 use super::image_pattern::ImagePattern;
@@ -64,9 +65,23 @@ pub struct TlsFiles {
     pub key: PathBuf,
 }
 
-/// A text that never appears in logs or in `config show`.
+/// A text that never appears in logs or in `config show`, and is wiped from memory when nobody needs it any more.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret(pub String);
+pub struct Secret(Zeroizing<String>);
+
+impl Secret {
+    /// Takes the text. What it was made of stays with whoever made it.
+    #[must_use]
+    pub fn new(text: String) -> Self {
+        Self(Zeroizing::new(text))
+    }
+
+    /// The secret itself, for where it is shown or compared.
+    #[must_use]
+    pub fn exposed(&self) -> &str {
+        &self.0
+    }
+}
 
 impl std::fmt::Debug for Secret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

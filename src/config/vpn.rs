@@ -35,9 +35,9 @@ pub(super) fn read(r: &mut Reader) -> Option<VpnConfig> {
     let redundant = r.word(MODE) == 1;
     let ranges = RANGES.map(|name| r.optional_text(name, super::parse::ports));
     let limit = r.small_count(LIMIT);
-    let key = r.key("GLUETUN_API_KEY").map(Secret);
+    let key = r.key("GLUETUN_API_KEY").map(Secret::new);
     let user = r.optional_text("GLUETUN_API_USERNAME", docker::key);
-    let password = r.key("GLUETUN_API_PASSWORD").map(Secret);
+    let password = r.key("GLUETUN_API_PASSWORD").map(Secret::new);
     let api_port = r.port("GLUETUN_API_PORT");
     let interval = r.seconds("GLUETUN_HEALTH_CHECK_INTERVAL_S");
     let port_interval = r.seconds("GLUETUN_PORT_CACHE_TTL_S");

@@ -143,13 +143,16 @@ pub(crate) async fn create(State(app): State<App>, call: JsonCall) -> Result<Res
         return Err(Problem::text(StatusCode::CONFLICT, detail));
     }
     let secret = access::fresh_key();
-    let hash = access::hash(secret.0.as_bytes());
+    let hash = access::hash(secret.exposed().as_bytes());
     let command = Command::CreateKey(CreateKey { name: name.clone(), role, hash, ttl_ms });
     let caller = &call.caller;
     let applied = caller.fleet(&app).write(command, caller.arrival.write_deadline()).await;
     let revision = done(applied.map_err(|error| Problem::from(error).when_unknown(&lost(&name)))?)?;
     let ends_at = end(&app.fleet().view().state, &name);
-    let mut response = written(revision, &MadeKey { name: name.to_string(), role, ends_at, key: secret.0 });
+    let mut response = written(
+        revision,
+        &MadeKey { name: name.to_string(), role, ends_at, key: secret.exposed().to_owned() },
+    );
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(response)
 }

@@ -69,7 +69,7 @@ pub(crate) async fn sign_in(State(app): State<App>, caller: Caller) -> Result<Re
             let SignedIn { token, session, left } = app.key().sign_in(known).ok_or_else(|| {
                 Problem::busy("the cluster does not know the time of day yet: retry in a moment")
             })?;
-            state.token = Some(token.0);
+            state.token = Some(token.exposed().to_owned());
             state.ends_at = Some(zulu(session.ends_at));
             state.ends_in_seconds = Some(left.as_secs());
         }

@@ -117,7 +117,7 @@ fn a_secret_comes_from_a_file_or_directly_but_not_both() {
     let file = path.to_str().unwrap();
     std::fs::write(&path, "\n  k3y-in-a-file-of-its-own \n").unwrap();
     let loaded = from(&[("API_KEY_FILE", file)], &[], "").unwrap();
-    assert_eq!(loaded.config.api_key.as_ref().unwrap().0, "k3y-in-a-file-of-its-own");
+    assert_eq!(loaded.config.api_key.as_ref().unwrap().exposed(), "k3y-in-a-file-of-its-own");
     assert_eq!(source_of(&loaded, "API_KEY"), ("(secret)".into(), Source::SecretFile(path.clone())));
 
     let both = from(&[("API_KEY_FILE", file)], &[], "api_key = 'an0ther-key-elsewhere'").unwrap_err();

@@ -343,7 +343,7 @@ fn sample_keys_are_refused_and_never_shown() {
         assert!(refused(&[("API_KEY", white)]).contains("white space"), "{white:?}");
     }
     refused(&[("API_KEY", "schlüssel-mit-umlaut")]);
-    assert_eq!(config(&[("API_KEY", "s3cr3t/+=")]).api_key.unwrap().0, "s3cr3t/+=");
+    assert_eq!(config(&[("API_KEY", "s3cr3t/+=")]).api_key.unwrap().exposed(), "s3cr3t/+=");
 }
 
 proptest! {

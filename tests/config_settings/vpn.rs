@@ -61,8 +61,8 @@ fn two_containers() {
 fn credentials_of_the_control_server() {
     let (user, password) = (("GLUETUN_API_USERNAME", "me"), ("GLUETUN_API_PASSWORD", "hunter2"));
     let key = ("GLUETUN_API_KEY", "0123abcd");
-    assert_eq!(vpn(&[key]).auth, ControlAuth::Key(Secret("0123abcd".to_owned())));
-    let basic = ControlAuth::Basic { user: "me".to_owned(), password: Secret("hunter2".to_owned()) };
+    assert_eq!(vpn(&[key]).auth, ControlAuth::Key(Secret::new("0123abcd".to_owned())));
+    let basic = ControlAuth::Basic { user: "me".to_owned(), password: Secret::new("hunter2".to_owned()) };
     assert_eq!(vpn(&[user, password]).auth, basic);
     assert!(!format!("{:?}", vpn(&[user, password])).contains("hunter2"));
     assert!(refused(&[NAME, user]).contains("together"));

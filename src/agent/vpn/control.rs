@@ -135,8 +135,8 @@ impl Control {
         let request = self.client.get(url);
         match &self.auth {
             ControlAuth::None => request,
-            ControlAuth::Key(key) => request.header("X-API-Key", &key.0),
-            ControlAuth::Basic { user, password } => request.basic_auth(user, Some(&password.0)),
+            ControlAuth::Key(key) => request.header("X-API-Key", key.exposed()),
+            ControlAuth::Basic { user, password } => request.basic_auth(user, Some(password.exposed())),
         }
     }
 }

@@ -20,13 +20,15 @@ pub(super) fn secrets(config: Option<&Config>) -> Vec<String> {
     let text = |secret: &acefleet_raft::ClusterSecret| String::from_utf8_lossy(secret.exposed()).into_owned();
     let vpn = config.vpn.as_ref().map(|vpn| &vpn.auth);
     let of_settings = [
-        config.api_key.as_ref().map(|key| key.0.clone()),
+        config.api_key.as_ref().map(|key| key.exposed().to_owned()),
         config.cluster_secret.as_ref().map(text),
         config.cluster_secret_before.as_ref().map(text),
         config.join_token.as_ref().map(|token| token.exposed().to_string()),
         vpn.and_then(|auth| match auth {
             ControlAuth::None => None,
-            ControlAuth::Key(key) | ControlAuth::Basic { password: key, .. } => Some(key.0.clone()),
+            ControlAuth::Key(key) | ControlAuth::Basic { password: key, .. } => {
+                Some(key.exposed().to_owned())
+            }
         }),
     ];
     let dir = &config.data_dir;
@@ -35,7 +37,7 @@ pub(super) fn secrets(config: Option<&Config>) -> Vec<String> {
     of_settings
         .into_iter()
         .flatten()
-        .chain(keys.map(|key| key.0))
+        .chain(keys.map(|key| key.exposed().to_owned()))
         .chain(acefleet_raft::kept_secret(dir).ok().flatten().map(|secret| secret.to_string()))
         .chain(of_others)
         .collect()

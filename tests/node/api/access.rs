@@ -19,7 +19,7 @@ async fn a_new_cluster_makes_a_key_that_only_one_node_has_and_all_know() {
     let holder = dirs.iter().find(|dir| dir.join("api.key").exists()).unwrap();
     let mode = std::fs::metadata(holder.join("api.key")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
-    let key = &keys[0].0;
+    let key = keys[0].exposed();
     let bearer = format!("Bearer {key}");
     for bed in &beds {
         assert_eq!(bed.fleet.view().state.access(), Some(Access::Key(hash(key.as_bytes()))));

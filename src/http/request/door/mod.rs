@@ -35,7 +35,12 @@ pub(crate) enum Rule {
 impl Door {
     /// The rule of a node with these settings. Commands on its host use `token`; members sign sessions.
     pub fn new(own: Option<Access>, token: Option<&Secret>, signing: Signing) -> Self {
-        Self { own, token: token.map(|token| access::hash(token.0.as_bytes())), signing, users: Role::Viewer }
+        Self {
+            own,
+            token: token.map(|token| access::hash(token.exposed().as_bytes())),
+            signing,
+            users: Role::Viewer,
+        }
     }
 
     /// With this role for users whom a proxy has signed in.

@@ -35,7 +35,7 @@ fn status(own: Option<Access>, view: &View, headers: &[(&'static str, &'static s
     for (name, value) in headers {
         map.insert(*name, value.parse().unwrap());
     }
-    let token = Secret("local_token".into());
+    let token = Secret::new("local_token".into());
     match Door::new(own, Some(&token), signing('x')).who(&shown::all(&map, None), view, |_| Some(NOW)) {
         Ok(_) => 200,
         Err(refused) => Problem::from(refused).into_response().status().as_u16(),
@@ -185,7 +185,7 @@ fn who(door: &Door, view: &View, shown: &str, ms: u64) -> Result<Known, Refused>
 /// What who shows this shows from then on.
 fn session(door: &Door, view: &View, shown: &str, ms: u64) -> String {
     let known = who(door, view, shown, ms).unwrap();
-    door.sign_in(&known, view, WallMs(NOW.0 + ms)).unwrap().0.0
+    door.sign_in(&known, view, WallMs(NOW.0 + ms)).unwrap().0.exposed().to_owned()
 }
 
 const HOUR: u64 = 3_600_000;
@@ -260,7 +260,7 @@ fn a_session_is_renewed_until_a_week_after_its_key_was_shown() {
 
 #[test]
 fn what_is_no_key_gives_no_session() {
-    let token = Secret("local_token".into());
+    let token = Secret::new("local_token".into());
     let door = Door::new(None, Some(&token), signing('x'));
     let view = with_keys(key("clusters"), &[]);
     let known = who(&door, &view, "local_token", 0).unwrap();
