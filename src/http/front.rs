@@ -128,12 +128,15 @@ impl Api {
         })
     }
 
-    /// A refusal before anything is looked at.
+    /// Turns a caller without TLS down, before anything is looked at.
     pub(crate) fn turn_down(
         &self,
         request: &hyper::Request<Wanted>,
         problem: Problem,
     ) -> Response<AnswerBody> {
+        let app = &self.parts.app;
+        let from = origin::address_of(request.extensions(), request.headers(), app);
+        app.refusals().note(Reason::NoTls, from, "", None);
         let mut response = self.turn_away(&Seen::now(request), request.uri().path(), problem);
         cors::mark(response.headers_mut());
         response.map(Either::Right)

@@ -5,7 +5,7 @@ use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, PKCS_ED25519};
 
 use super::pair::{Contents, Part};
 use super::remark::of_time;
-use super::watch::{Found, Seen};
+use super::watch::{Found, Seen, takes_over};
 use super::*;
 use crate::config::TlsFiles;
 
@@ -98,6 +98,25 @@ fn files_that_change_are_taken_and_broken_ones_are_told_once() {
     assert!(matches!(look("broken otherwise", &new_key), Found::Broken(_)));
     assert!(matches!(look(&new_cert, &new_key), Found::Same), "as it was");
     assert!(matches!(look(&cert, &key), Found::New(_)));
+}
+
+#[test]
+fn a_certificate_that_clients_take_is_not_given_up_for_one_that_they_refuse() {
+    let dir = tempfile::tempdir().unwrap();
+    let (cert, key) = certificate(&["a"]);
+    let any = Pair::read(&files(dir.path(), &cert, &key)).unwrap();
+    let pair = |from: i64, until: i64| Pair { from, until, ..any.clone() };
+    let (good, ended, early) = (pair(0, 1_000), pair(0, 99), pair(101, 2_000));
+    let takes = |new: &Pair, old: &Pair| takes_over(new, old, 100);
+    assert_eq!(takes(&pair(50, 101), &good), Ok(()), "one that ends soon is taken");
+    assert!(takes(&ended, &good).unwrap_err().starts_with("has ended (1970-01-01T00:01:39Z)"));
+    assert!(takes(&early, &good).unwrap_err().contains("from then on"));
+    // Nobody takes the one in use either.
+    assert_eq!(
+        (takes(&early, &ended), takes(&ended, &ended), takes(&good, &early)),
+        (Ok(()), Ok(()), Ok(()))
+    );
+    assert_eq!(takes_over(&early, &good, 101), Ok(()), "it counts by now");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::pair::Contents;
-use super::remark::{date, day};
+use super::remark::{date, day, of_time};
 use super::{Keeper, Pair, PairError, Remark, remarks};
 use crate::config::TlsFiles;
 
@@ -79,8 +79,18 @@ pub async fn run(
 ) {
     let mut seen = Seen::new(contents.digest());
     let mut said = Said::new();
+    // A pair that clients would refuse now, while they take the one in use.
+    let mut waits: Option<Pair> = None;
     let keep = async {
         loop {
+            if let Some(pair) = waits.take_if(|pair| takes_over(pair, &keeper.pair(), now()).is_ok()) {
+                tracing::info!(
+                    until = date(pair.until),
+                    "new connections get the certificate that is in the files now"
+                );
+                keeper.take(pair);
+                said.clear();
+            }
             warn(&keeper.pair(), &host, now(), &mut said);
             tokio::time::sleep(EVERY).await;
             let files = files.clone();
@@ -91,12 +101,13 @@ pub async fn run(
             match seen.look(&contents) {
                 Found::Same => {}
                 Found::New(pair) => {
-                    tracing::info!(
-                        until = date(pair.until),
-                        "new connections get the certificate that is in the files now"
-                    );
-                    keeper.take(pair);
-                    said.clear();
+                    if let Err(why) = takes_over(&pair, &keeper.pair(), now()) {
+                        tracing::warn!(
+                            until = date(keeper.until()),
+                            "the files of the certificate have changed, and the one before stays in use: the new one {why}"
+                        );
+                    }
+                    waits = Some(pair);
                 }
                 Found::Broken(error) => tracing::warn!(
                     %error,
@@ -107,6 +118,19 @@ pub async fn run(
         }
     };
     cancel.run_until_cancelled(keep).await;
+}
+
+/// Whether a new pair is used in the place of the one in use. The error says what clients would have against it, while they take the other.
+pub(super) fn takes_over(new: &Pair, old: &Pair, now: i64) -> Result<(), String> {
+    let is_taken =
+        |pair: &Pair| matches!(of_time(pair.from, pair.until, now), None | Some(Remark::EndsSoon { .. }));
+    match of_time(new.from, new.until, now) {
+        Some(Remark::Ended { until }) if is_taken(old) => Err(format!("has ended ({})", date(until))),
+        Some(Remark::NotYet { from }) if is_taken(old) => {
+            Err(format!("does not count before {}, and is used from then on", date(from)))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// What was said of the certificate in use, each with its day.

@@ -31,6 +31,8 @@ pub(crate) enum Reason {
     ManyCalls,
     /// A page of another site calls an open node, or by a name that is none of its own.
     ForeignPage,
+    /// It calls without TLS from another host.
+    NoTls,
 }
 
 /// From where a caller comes, as far as it matters to who reads the log.

@@ -179,7 +179,10 @@ async fn callers_without_tls_are_told_where_to_call() {
         tokio::time::timeout(PATIENCE, stream.read_to_string(&mut answer)).await.unwrap().unwrap();
         assert!(answer.starts_with(&format!("HTTP/1.1 {status}")) && answer.contains(&told), "{answer}");
     }
-    assert_eq!(Many::to(&address, &authority).await.status("/engines").await, 200);
+    let mut many = Many::to(&address, &authority).await;
+    assert_eq!(many.status("/engines").await, 200);
+    let mut figures = many.ask("/metrics").await.unwrap().into_body();
+    until(&mut figures, "acefleet_callers_refused_total{reason=\"no_tls\"} 3\n").await;
     stop.cancel();
     bed.stop().await;
 }
