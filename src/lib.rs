@@ -12,6 +12,7 @@
 //! - [`access`]: who may call this node; keys in files of this host
 //! - [`peers`]: what nodes say to each other: questions, answers and reports
 //! - [`op_id`]: ids of writes
+//! - [`own_log`]: the newest lines of this node's log
 //! - [`counted`]: numbers of things in words; [`whole_file`]: files that are written whole or not at all; `sockets`: options of connections
 //! - [`config`]: settings, checked before anything starts
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -28,6 +29,7 @@ pub mod fleet;
 pub mod http;
 pub mod node;
 pub mod op_id;
+pub mod own_log;
 pub mod peers;
 pub mod relay;
 mod sockets;

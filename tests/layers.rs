@@ -13,7 +13,7 @@ const LAYERS: &[&[&str]] = &[
     &["fleet"],
     &["agent", "backups", "relay"],
     &["access", "op_id", "peers", "sockets", "tls"],
-    &["config", "counted", "whole_file"],
+    &["config", "counted", "own_log", "whole_file"],
 ];
 
 fn layer(module: &str) -> Option<usize> {

@@ -6,6 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use acefleet::own_log::OwnLog;
 use tracing_subscriber::fmt::MakeWriter;
 
 /// Bytes of queued lines. As many again may be on their way to the reader.
@@ -17,6 +18,7 @@ const AGAIN_AFTER: Duration = Duration::from_millis(20);
 #[derive(Clone)]
 pub struct Logs {
     shared: Arc<Shared>,
+    kept: OwnLog,
 }
 
 #[derive(Default)]
@@ -54,12 +56,12 @@ impl Shared {
 }
 
 impl Logs {
-    /// Starts the thread that writes to `out`.
+    /// Starts the thread that writes to `out`. The newest lines are kept, too.
     ///
     /// # Errors
     /// When the system has no thread for it.
-    pub fn start(out: impl Write + Send + 'static) -> io::Result<Self> {
-        let logs = Self { shared: Arc::default() };
+    pub fn start(out: impl Write + Send + 'static, kept: OwnLog) -> io::Result<Self> {
+        let logs = Self { shared: Arc::default(), kept };
         let shared = Arc::clone(&logs.shared);
         thread::Builder::new().name("logs".to_owned()).spawn(move || write_all(&shared, out))?;
         Ok(logs)
@@ -67,6 +69,7 @@ impl Logs {
 
     /// Adds a line, or drops it when the queue is full. Never waits.
     fn push(&self, line: &[u8]) {
+        self.kept.push(line);
         let mut queue = self.shared.lock();
         if queue.waiting.len() + line.len() > WAITING_MAX {
             queue.dropped += 1;
@@ -150,7 +153,7 @@ mod tests {
     #[test]
     fn lines_come_out_whole_and_in_order() {
         let (mut reader, writer) = io::pipe().unwrap();
-        let logs = Logs::start(writer).unwrap();
+        let logs = Logs::start(writer, OwnLog::default()).unwrap();
         logs.complain("one\ntwo");
         logs.complain("three");
         let expected = "acefleet: one two\nacefleet: three\n";
@@ -162,7 +165,7 @@ mod tests {
     #[test]
     fn a_reader_that_takes_nothing_costs_lines_but_no_time() {
         let (reader, writer) = io::pipe().unwrap();
-        let logs = Logs::start(writer).unwrap();
+        let logs = Logs::start(writer, OwnLog::default()).unwrap();
         let began = Instant::now();
         let line = "x".repeat(1_000);
         for _ in 0..10_000 {

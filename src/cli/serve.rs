@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use acefleet::config::{Config, Finding, Loaded, LogFormat, load};
+use acefleet::own_log::OwnLog;
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -30,7 +31,8 @@ pub fn serve(file: Option<&Path>) -> u8 {
             return output::refuse(&errors.problems);
         }
     };
-    let logs = match Logs::start(std::io::stderr()) {
+    let kept = OwnLog::default();
+    let logs = match Logs::start(std::io::stderr(), kept.clone()) {
         Ok(logs) => logs,
         Err(error) => {
             output::complain(&format!("cannot start the logger: {error}"));
@@ -38,7 +40,7 @@ pub fn serve(file: Option<&Path>) -> u8 {
         }
     };
     let code = match start_logging(&config, &logs) {
-        Ok(()) => run(config, &warnings, &logs),
+        Ok(()) => run(config, &warnings, &logs, kept),
         Err(message) => {
             logs.complain(&message);
             CONFIGURATION
@@ -48,7 +50,7 @@ pub fn serve(file: Option<&Path>) -> u8 {
     code
 }
 
-fn run(config: Config, warnings: &[Finding], logs: &Logs) -> u8 {
+fn run(config: Config, warnings: &[Finding], logs: &Logs, kept: OwnLog) -> u8 {
     for warning in warnings {
         tracing::warn!(setting = %warning.setting, "{warning}");
     }
@@ -66,7 +68,7 @@ fn run(config: Config, warnings: &[Finding], logs: &Logs) -> u8 {
             }
         };
     // The node runs as a task, so that a panic in it becomes an exit code.
-    let ended = runtime.block_on(runtime.spawn(acefleet::node::run(config)));
+    let ended = runtime.block_on(runtime.spawn(acefleet::node::run(config, kept)));
     runtime.shutdown_timeout(BLOCKING_WORK);
     match ended {
         Ok(Ok(())) => 0,

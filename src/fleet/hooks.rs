@@ -76,6 +76,7 @@ pub(crate) async fn answer(fleet: &Fleet, question: Question) -> anyhow::Result<
     let agent = fleet.agent();
     Ok(match question {
         Question::Plan => Answer::Plan(fleet.own_plan()),
+        Question::OwnLog => Answer::OwnLog(fleet.own_log()),
         Question::Report(_) => Answer::Done,
         Question::Lead(node) => {
             let leads = fleet.cluster().transfer_leadership(|id| id == node).await;

@@ -1,4 +1,4 @@
-//! What containers write, on whichever host they run.
+//! What containers write, on whichever host they run, and what nodes do.
 
 use std::time::{Duration, Instant};
 
@@ -53,6 +53,18 @@ impl Fleet {
     pub async fn log_behind(&self, log: &Log, position: u64) -> Result<Option<LogPart>, FleetError> {
         let deadline = Instant::now() + Duration::from_millis(WAIT_MAX_MS) + ANSWER_WITHIN;
         self.part(log, LogQuery::Behind(position), deadline).await
+    }
+
+    /// The newest lines that a member wrote to its own log, at most 512 KiB.
+    ///
+    /// # Errors
+    /// When there is no such member, or it does not answer, or keeps no lines as its version is too old.
+    pub async fn log_of_node(&self, name: &str) -> Result<String, FleetError> {
+        let member = self.member(name)?;
+        match self.ask_owner(member.id, Question::OwnLog, soon()).await? {
+            Answer::OwnLog(text) => Ok(text),
+            _ => Err(self.unexpected(member.id)),
+        }
     }
 
     async fn part(

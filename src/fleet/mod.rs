@@ -64,6 +64,7 @@ use crate::backups;
 use crate::config::Config;
 use crate::fleet::outbox_order::OutboxOrder;
 use crate::op_id::new_op_id;
+use crate::own_log::OwnLog;
 use crate::peers::{SoftState, SoftView};
 use crate::relay;
 
@@ -96,6 +97,7 @@ struct Parts {
     /// What this node plans while it leads.
     planned: ArcSwapOption<planned::Planned>,
     series: series::Series,
+    own_log: OwnLog,
 }
 
 impl Fleet {
@@ -107,6 +109,7 @@ impl Fleet {
         soft: Arc<SoftState>,
         agent: AgentHandle,
         stopping: CancellationToken,
+        own_log: OwnLog,
     ) -> Self {
         let relay = Arc::default();
         let being_removed = AtomicBool::new(false);
@@ -125,6 +128,7 @@ impl Fleet {
                 being_removed,
                 planned,
                 series: series::Series::default(),
+                own_log,
             }),
             by: None,
         }
@@ -139,6 +143,11 @@ impl Fleet {
     /// In whose name this handle writes.
     pub(crate) fn actor(&self) -> Option<Actor> {
         self.by.as_deref().cloned()
+    }
+
+    /// The newest lines of this node's log.
+    pub(super) fn own_log(&self) -> String {
+        self.parts.own_log.newest()
     }
 
     /// Whether the node is stopping; it wants no new traffic then.

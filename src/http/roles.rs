@@ -85,6 +85,7 @@ pub(crate) const OPERATIONS: &[(Method, &str, Needs)] = &[
     (Method::POST, "/session", Needs::Key),
     (Method::GET, "/by-label", VIEWER),
     (Method::GET, "/containers/{container_id}/logs", VIEWER),
+    (Method::GET, "/cluster/nodes/{name}/log", VIEWER),
     (Method::POST, "/provision/acestream", PROXY),
     (Method::POST, "/events/stream_started", PROXY),
     (Method::POST, "/events/stream_ended", PROXY),

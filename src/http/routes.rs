@@ -92,6 +92,7 @@ fn prompt() -> OpenApiRouter<App> {
         .routes(routes!(cluster::nodes::drain))
         .routes(routes!(cluster::nodes::lead))
         .routes(routes!(cluster::removal::get))
+        .routes(routes!(cluster::log::get))
         .route_layer(from_fn(call::in_time))
 }
 

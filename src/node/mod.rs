@@ -26,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::config::check::SECRET_OF_NODES;
+use crate::own_log::OwnLog;
 
 pub use options::raft_options;
 pub use start::{Node, Parts};
@@ -92,18 +93,18 @@ fn refuse_secret_of_nodes(config: &Config) -> Result<(), NodeError> {
     // What cannot be read stops the node where it is used.
     let kept = acefleet_raft::kept_secret(&config.data_dir).ok().flatten();
     match (&config.api_key, kept) {
-        (Some(key), Some(secret)) if key.0 == *secret => {
+        (Some(key), Some(secret)) if key.exposed() == *secret => {
             Err(StartError::Config(SECRET_OF_NODES.to_owned()).into())
         }
         _ => Ok(()),
     }
 }
 
-/// Runs a node until a signal stops it. Engines keep running.
+/// Runs a node until a signal stops it. Engines keep running. `own_log` has the newest lines of its log.
 ///
 /// # Errors
 /// See [`NodeError`].
-pub async fn run(config: Config) -> Result<(), NodeError> {
+pub async fn run(config: Config, own_log: OwnLog) -> Result<(), NodeError> {
     refuse_secret_of_nodes(&config)?;
     if let Some(fault) = reach::fault(&config).await {
         return Err(StartError::Temporary(fault).into());
@@ -113,7 +114,7 @@ pub async fn run(config: Config) -> Result<(), NodeError> {
     let signals = tokio::spawn(cancel_on_signal(stop.clone()));
     let result = loop {
         let (http, cluster) = listeners;
-        let parts = Parts::of(config.clone(), http, cluster, stop.clone());
+        let parts = Parts::of(config.clone(), http, cluster, stop.clone(), own_log.clone());
         let ran = match Node::start(parts).await {
             Ok(node) => node.run().await,
             Err(error) => Err(error),

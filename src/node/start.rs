@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use acefleet_raft::{Failure, Options, StartError};
 use tokio::net::TcpListener;
@@ -18,15 +18,20 @@ use crate::config::{Config, Secret, TlsFiles};
 use crate::fleet::hooks::NodeHooks;
 use crate::fleet::{Fleet, gossip, leader, outbox_reader, own_settings, register, series};
 use crate::http;
+use crate::own_log::OwnLog;
 use crate::peers::SoftState;
 use crate::relay::{self, Relay};
 use crate::tls::pair::Contents;
-use crate::tls::{self, Tls};
+use crate::tls::{self, PairError, Tls};
 
 /// Time for running requests after the signal to stop.
 const DRAIN: Duration = Duration::from_secs(5);
 /// Time for the node's own tasks after that.
 const TASKS: Duration = Duration::from_secs(5);
+
+/// For how long a start waits for files that are a pair, and how often it reads them.
+const RENEWED_WITHIN: Duration = Duration::from_secs(5);
+const READ_AGAIN: Duration = Duration::from_millis(250);
 
 /// What a node is made of.
 pub struct Parts {
@@ -44,15 +49,23 @@ pub struct Parts {
     pub stop: CancellationToken,
     /// Whether the node writes queued events to the registry. A test that looks at them leaves them queued.
     pub reads_outbox: bool,
+    /// The newest lines of the node's log.
+    pub own_log: OwnLog,
 }
 
 impl Parts {
     /// The parts that the settings name.
     #[must_use]
-    pub fn of(config: Config, http: TcpListener, cluster: TcpListener, stop: CancellationToken) -> Self {
+    pub fn of(
+        config: Config,
+        http: TcpListener,
+        cluster: TcpListener,
+        stop: CancellationToken,
+        own_log: OwnLog,
+    ) -> Self {
         let replication = raft_options(&config);
         let runtime = Arc::new(DockerRuntime::new(&config));
-        Self { config, http, cluster, replication, runtime, stop, reads_outbox: true }
+        Self { config, http, cluster, replication, runtime, stop, reads_outbox: true, own_log }
     }
 }
 
@@ -77,7 +90,7 @@ impl Node {
     /// # Errors
     /// See [`NodeError`]; nothing runs after an error.
     pub async fn start(parts: Parts) -> Result<Self, NodeError> {
-        let Parts { config, http, cluster, replication, runtime, stop, reads_outbox } = parts;
+        let Parts { config, http, cluster, replication, runtime, stop, reads_outbox, own_log } = parts;
         // Raises the limit of open files, of which the cluster port takes its share.
         let limits = http::Limits::of_this_process();
         let certificate = certificate(&config).await?;
@@ -99,7 +112,8 @@ impl Node {
             cancel: background.clone(),
             tracker: tracker.clone(),
         });
-        let fleet = Fleet::new(Arc::clone(&config), cluster.clone(), soft, agent.clone(), stop.clone());
+        let fleet =
+            Fleet::new(Arc::clone(&config), cluster.clone(), soft, agent.clone(), stop.clone(), own_log);
         hooks.complete(fleet.clone());
         tracker.spawn(register::run(fleet.clone(), background.clone()));
         tracker.spawn(gossip::run(fleet.clone(), background.clone()));
@@ -192,17 +206,34 @@ async fn let_go_on(relay: JoinHandle<Option<Relay>>, limit: Duration) {
     relay.drain(limit).await;
 }
 
-/// The certificate of the API with what its files hold, if it has one.
+/// The certificate of the API with what its files hold, if it has one. Programs that renew certificates write one file after the other, so
+/// files that are wrong are read again for a while.
 async fn certificate(config: &Config) -> Result<Option<(Tls, TlsFiles, Contents)>, NodeError> {
     let Some(files) = config.tls.clone() else { return Ok(None) };
-    let plain = config.tls_plain;
-    let read = tokio::task::spawn_blocking(move || {
-        let contents = Contents::read(&files);
-        let pair = contents.pair().map_err(|error| StartError::Config(error.to_string()))?;
-        let tls = Tls::new(pair, plain).map_err(|error| StartError::Internal(error.to_string()))?;
-        Ok::<_, StartError>((tls, files, contents))
-    });
-    Ok(Some(read.await.map_err(anyhow::Error::from)??))
+    let given_up = Instant::now() + RENEWED_WITHIN;
+    let mut is_told = false;
+    let (pair, contents) = loop {
+        let files = files.clone();
+        let read = tokio::task::spawn_blocking(move || {
+            let contents = Contents::read(&files);
+            contents.pair().map(|pair| (pair, contents))
+        });
+        match read.await.map_err(anyhow::Error::from)? {
+            Ok(read) => break read,
+            Err(error) if matches!(error, PairError::Unreadable { .. }) || Instant::now() >= given_up => {
+                return Err(StartError::Config(error.to_string()).into());
+            }
+            Err(error) => {
+                if !is_told {
+                    tracing::warn!(%error, "the certificate of the API cannot be used: trying again for 5 s");
+                }
+                is_told = true;
+                tokio::time::sleep(READ_AGAIN).await;
+            }
+        }
+    };
+    let tls = Tls::new(pair, config.tls_plain).map_err(|error| StartError::Internal(error.to_string()))?;
+    Ok(Some((tls, files, contents)))
 }
 
 fn announce(config: &Config, http: Option<SocketAddr>, fleet: &Fleet) {

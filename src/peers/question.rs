@@ -58,6 +58,8 @@ pub enum Question {
     },
     /// What the node plans, if it leads.
     Plan,
+    /// The newest lines of the node's own log.
+    OwnLog,
     /// Transfer leadership to this member, if the node leads.
     Lead(NodeId),
     /// Adopt the engines that an earlier life of the host left behind.
@@ -92,6 +94,8 @@ pub enum Answer {
     Series(Option<SeriesPart>),
     /// The plan of a leader.
     Plan(Option<PlanView>),
+    /// Lines.
+    OwnLog(String),
 }
 
 /// What the leader does at this moment, and what it waits for.

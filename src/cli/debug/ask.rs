@@ -99,7 +99,43 @@ pub(super) async fn all(
             }
         }
     }
+    let asked = members.iter().take(NODES_MAX);
+    let logs = asked.map(async |(name, url)| (name, log(nodes, name, url.as_ref(), within, &room).await));
+    for (name, said) in join_all(logs).await {
+        let path = format!("{}/node.log", folder(name));
+        match said {
+            Ok(text) => contents.add(path, text),
+            // That it does not answer was told.
+            Err(why) if answered.contains_key(name) => contents.leave_out(path, why),
+            Err(_) => {}
+        }
+    }
     Ok(answered)
+}
+
+/// What a node wrote to its own log last. Those that were named may be shown the key, so they are asked, the node itself first.
+async fn log(
+    nodes: &Nodes,
+    name: &str,
+    own: Option<&Url>,
+    within: Duration,
+    room: &Cell<usize>,
+) -> Result<String, String> {
+    let until = Instant::now() + within;
+    let (itself, others): (Vec<&Url>, Vec<&Url>) = nodes.urls.iter().partition(|url| Some(*url) == own);
+    let mut missing = "no node was named that could be asked for it".to_owned();
+    for url in itself.into_iter().chain(others) {
+        let at = Call::get(&["cluster", "nodes", name, "log"]).address(url);
+        match get(nodes.caller(), at, until, within, room).await {
+            Ok((status, text)) if status.is_success() => return Ok(text),
+            Ok((StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, _)) => {
+                missing = "it needs a key: name one with --api-key".to_owned();
+            }
+            Ok((status, _)) => missing = refusal(status),
+            Err(lack) => missing = lack.why,
+        }
+    }
+    Err(missing)
 }
 
 async fn members_of<'a>(

@@ -110,13 +110,13 @@ const ABOUT: &str = "What `acefleet debug bundle` saved to find a fault of Acefl
 
 settings.txt   settings of the host on which it was made, without secrets
 versions.json  of the program there and of the nodes
-nodes/NAME     what that node says: cluster.json and metrics.txt have the state of Raft as it sees it
+nodes/NAME     what that node says: cluster.json and metrics.txt have the state of Raft as it sees it, node.log its newest log lines
 
 There is no key, password or secret in it. Names and addresses of hosts are, and events name callers by their addresses.
 ";
 
-const LOGS: &str = "Log lines are not in it: nodes write them to standard error and keep none. Add those of the time in question, \
-    from `journalctl -u acefleet` or `docker logs`.\n";
+const LOGS: &str = "Nodes keep their newest log lines alone, since their last start. Add those of the time in question, if it was before, from \
+    `journalctl -u acefleet` or `docker logs`.\n";
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
@@ -144,7 +144,7 @@ mod tests {
         assert_eq!(texts["name/a.txt"], "x=(secret) y=(secret) a");
         let readme = &texts["name/README.txt"];
         for part in
-            ["masked in a.txt", "nodes/c: it is \\u{1b}[31maway", "b.txt  7 bytes", "Log lines are not"]
+            ["masked in a.txt", "nodes/c: it is \\u{1b}[31maway", "b.txt  7 bytes", "newest log lines alone"]
         {
             assert!(readme.contains(part), "{part} is not in {readme}");
         }

@@ -28,7 +28,7 @@ pub enum Debug {
     ///
     /// Every member is asked over its HTTP API for its view of the cluster, its status, plan, events, settings and metrics. What does not answer is
     /// named in the file. Where reads need a key, name all nodes with --url: others are not shown it. There is no key, password or secret in it, but names and addresses of hosts, and those of callers in events.
-    /// Log lines are not in it, as no node keeps its own.
+    /// The newest log lines of a node need a key.
     Bundle(Bundle),
 }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod backup;
 pub(crate) mod key;
+pub(crate) mod log;
 pub(crate) mod nodes;
 pub(crate) mod presence;
 pub(crate) mod removal;

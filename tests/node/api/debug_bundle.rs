@@ -47,6 +47,12 @@ async fn a_bundle_has_what_all_nodes_say_and_no_secret() {
         a.send("POST", "/provision/acestream", &[("authorization", &bearer)], &wanted.to_string()).await;
     assert_eq!(asked.status, 200, "{asked:?}");
     c.stop().await;
+    for (bed, name) in [(&a, "a"), (&b, "b")] {
+        bed.own_log.push(format!("a line of {name}\n").as_bytes());
+    }
+    let unknown = a.send("GET", "/cluster/nodes/x/log", &[("authorization", &bearer)], "").await;
+    let keyless = a.get("/cluster/nodes/b/log").await;
+    assert!(unknown.status == 404 && keyless.status == 401, "{unknown:?} {keyless:?}");
     let (dir, mut command) =
         command(&a, &ENVIRONMENT, &["debug", "bundle", "-o", "x.tar.zst", "--timeout", "5"]);
     let made = command.output().await.unwrap();
@@ -62,6 +68,8 @@ async fn a_bundle_has_what_all_nodes_say_and_no_secret() {
             assert!(said.is_object() || said.is_array(), "{part}: {said}");
         }
         assert!(parts[&format!("nodes/{node}/metrics.txt")].contains("acefleet_raft_"));
+        // The node that was named has the key, and asks the others.
+        assert_eq!(parts[&format!("nodes/{node}/node.log")], format!("a line of {node}\n"));
     }
     let own: Value = serde_json::from_str(&parts["nodes/b/cluster.json"]).unwrap();
     assert_eq!(own["node"], "b", "each node is asked for what it sees itself");
@@ -69,10 +77,7 @@ async fn a_bundle_has_what_all_nodes_say_and_no_secret() {
     assert_eq!(versions["nodes"]["a"], versions["program"]);
     assert!(!parts.keys().any(|path| path.starts_with("nodes/c")), "{:?}", parts.keys());
     for place in [&parts["README.txt"], &out(&made)] {
-        assert!(
-            place.contains("left out: nodes/c: ") && place.contains("Log lines are not in it"),
-            "{place}"
-        );
+        assert!(place.contains("left out: nodes/c: ") && place.contains("newest log lines alone"), "{place}");
         assert!(!place.contains("a secret was masked"), "{place}");
     }
     assert!(parts["settings.txt"].contains("API_KEY") && parts["settings.txt"].contains("(secret)"));

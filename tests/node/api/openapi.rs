@@ -30,6 +30,7 @@ fn every_operation_says_who_may_call_it_and_what_it_answers() {
                 "/cluster/key",
                 "/cluster/tokens",
                 "/containers/{container_id}/logs",
+                "/cluster/nodes/{name}/log",
                 "/keys",
             ];
             let is_secret = secret.contains(&path.as_str());

@@ -14,6 +14,7 @@ use acefleet::agent::spec;
 use acefleet::config::{self, Config, Host, Sources};
 use acefleet::fleet::Fleet;
 use acefleet::node::{Node, NodeError, Parts, raft_options};
+use acefleet::own_log::OwnLog;
 use acefleet_raft::{ClusterSecret, Options, Peer, Timing};
 use acefleet_registry::command::Adopt;
 use acefleet_registry::engine::{EngineSpec, Health, Ports};
@@ -54,6 +55,7 @@ pub struct Bed {
     stop: CancellationToken,
     running: JoinHandle<Result<(), NodeError>>,
     dir: tempfile::TempDir,
+    pub own_log: OwnLog,
 }
 
 /// An answer, read whole.
@@ -234,6 +236,7 @@ impl Bed {
     ) -> Self {
         let address = http.local_addr().unwrap().to_string();
         let stop = CancellationToken::new();
+        let own_log = OwnLog::default();
         let parts = Parts {
             config,
             http,
@@ -242,6 +245,7 @@ impl Bed {
             runtime: Arc::clone(&runtime) as _,
             stop: stop.clone(),
             reads_outbox: matches!(outbox, Outbox::Read),
+            own_log: own_log.clone(),
         };
         let node = Node::start(parts).await.unwrap();
         let fleet = node.fleet().clone();
@@ -251,7 +255,7 @@ impl Bed {
             .timeout(PATIENCE)
             .build()
             .unwrap();
-        Self { fleet, runtime, address, client, stop, running, dir }
+        Self { fleet, runtime, address, client, stop, running, dir, own_log }
     }
 
     /// Tells the node to stop.
