@@ -5,6 +5,7 @@
 //! - [`node`]: start, wiring and ordered stop
 //! - [`http`]: the public API; holds no state of its own but rendered answers
 //! - [`fleet`]: what the API and the leader do with the cluster: provision, stop, scale, look up
+//! - [`migrate`]: what the orchestrator of before has left on this host, and what its settings mean here
 //! - [`agent`]: drives this host's Docker daemon and probes its engines; decides nothing cluster-wide
 //! - [`backups`]: backups that this node makes by itself
 //! - [`relay`]: makes `localhost` reach engines of other hosts
@@ -27,6 +28,7 @@ pub mod counted;
 mod edited;
 pub mod fleet;
 pub mod http;
+pub mod migrate;
 pub mod node;
 pub mod op_id;
 pub mod own_log;

@@ -10,7 +10,7 @@ const LAYERS: &[&[&str]] = &[
     &["cli"],
     &["node"],
     &["http"],
-    &["fleet"],
+    &["fleet", "migrate"],
     &["agent", "backups", "relay"],
     &["access", "op_id", "peers", "sockets", "tls"],
     &["config", "counted", "own_log", "whole_file"],

@@ -186,6 +186,15 @@ impl ContainerRuntime for DockerRuntime {
             let found = self.docker.read(Call::List, |docker| listed(docker, filters)).await?;
             let mut found: Vec<Observed> = found.into_iter().filter_map(convert::observed).collect();
             found.retain(|c| scope.covers(&c.id, &c.labels));
+            let lacking: Vec<String> =
+                scope.engines.iter().filter(|id| found.iter().all(|c| c.id != **id)).cloned().collect();
+            if !lacking.is_empty() {
+                // Adopted containers of the orchestrator of before have no label of a node, and labels cannot be added.
+                let filters = HashMap::from([("id".to_owned(), lacking)]);
+                let more = self.docker.read(Call::List, |docker| listed(docker, filters)).await?;
+                let more = more.into_iter().filter_map(convert::observed);
+                found.extend(more.filter(|c| scope.engines.contains(&c.id)));
+            }
             Ok(found)
         }
         .boxed()

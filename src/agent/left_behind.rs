@@ -1,11 +1,12 @@
-//! Engines that an earlier life of this host left behind, because its data directory was lost or its node got another name. They are
-//! shown, and adopted on command. Nothing else touches them, as they may belong to another cluster that shares the Docker daemon.
+//! Engines that an earlier life of this host left behind, because its data directory was lost or its node got another name, and those
+//! of the orchestrator that ran here before. They are shown, and adopted on command. Nothing else touches them, as they may belong to
+//! another cluster that shares the Docker daemon.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use acefleet_registry::{Actor, Command, Reply, State};
+use acefleet_registry::{Actor, Command, Policy, Reply, State};
 
 use crate::agent::context::Context;
 use crate::agent::docker_state::Docker;
@@ -28,6 +29,8 @@ enum Maker {
     Own,
     /// A node of another name in another cluster: perhaps this host under an earlier name, perhaps a living one.
     Other,
+    /// No node of any cluster: the orchestrator of before, or something else with the same label.
+    Before,
 }
 
 struct Found<'a> {
@@ -44,7 +47,17 @@ fn find<'a>(state: &State, scope: &Scope, all: &'a [Observed]) -> Vec<Found<'a>>
         |c: &&Observed| c.is_alive() && !scope.covers(&c.id, &c.labels) && !known.contains(c.id.as_str());
     let left = all.iter().filter(is_left);
     let left = left.filter_map(|found| {
-        let cluster = found.labels.get(spec::LABEL_CLUSTER)?;
+        let Some(cluster) = found.labels.get(spec::LABEL_CLUSTER) else {
+            return is_of_before(found, state.policy()).then(|| Found {
+                container: found,
+                maker: Maker::Before,
+                why: format!(
+                    "the orchestrator of before, or something else with the label {}, made it: when that is stopped for good, adopt \
+                     with --force",
+                    state.policy().container_label
+                ),
+            });
+        };
         let node = found.labels.get(spec::LABEL_NODE).map_or("", String::as_str);
         let (maker, why) = match scope.cluster_ids.contains(cluster) {
             // It belongs to another node on the same daemon.
@@ -65,6 +78,16 @@ fn find<'a>(state: &State, scope: &Scope, all: &'a [Observed]) -> Vec<Found<'a>>
     let mut left: Vec<_> = left.collect();
     left.sort_by(|a, b| a.container.name.cmp(&b.container.name));
     left
+}
+
+/// Whether a container is an engine that no node made: with the label of managed containers, and those that the orchestrator of before
+/// gave its engines.
+#[must_use]
+pub fn is_of_before(found: &Observed, policy: &Policy) -> bool {
+    let (key, value) = spec::management_label(policy);
+    found.labels.get(key).is_some_and(|own| own == value)
+        && [spec::LABEL_HTTP, spec::LABEL_HOST_HTTP].iter().all(|label| found.labels.contains_key(*label))
+        && ![spec::LABEL_CLUSTER, spec::LABEL_NODE].iter().any(|label| found.labels.contains_key(*label))
 }
 
 /// Searches for ever, and logs when the result changes.
@@ -115,7 +138,7 @@ pub(super) async fn watch(ctx: Arc<Context>) {
 
 impl AgentHandle {
     /// Adopts every engine that was left behind on this host and whose ports and name are free. `force` includes those that a node of
-    /// another name made in another cluster, which then must be gone. `by` asks for it.
+    /// another name made in another cluster, or the orchestrator of before, which then must be gone. `by` asks for it.
     ///
     /// # Errors
     /// When Docker does not answer: retry.
@@ -126,8 +149,10 @@ impl AgentHandle {
         let mut adoptions = Vec::new();
         for Found { container: found, maker, why } in find(&view.state, &scope, &all) {
             let refused = match maker {
-                Maker::Other if !force => Some(why),
-                Maker::Other | Maker::Own => self.adopt(&view.state, found, by.clone()).await.err(),
+                Maker::Other | Maker::Before if !force => Some(why),
+                Maker::Other | Maker::Before | Maker::Own => {
+                    self.adopt(&view.state, found, by.clone()).await.err()
+                }
             };
             match &refused {
                 None => tracing::info!(name = found.name, "adopted an engine that was left behind"),
@@ -173,6 +198,46 @@ mod tests {
             labels: labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
             ..Observed::default()
         }
+    }
+
+    /// An engine of the orchestrator of before, without these labels.
+    fn of_before(name: &str, without: &[&str]) -> Observed {
+        let labels = [
+            ("ondemand.app", "myservice"),
+            (spec::LABEL_HTTP, "19004"),
+            (spec::LABEL_HTTPS, "45004"),
+            (spec::LABEL_HOST_HTTP, "19004"),
+        ];
+        let kept = labels.into_iter().filter(|(key, _)| !without.contains(key));
+        Observed {
+            labels: kept.map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
+            ..Observed { labels: BTreeMap::new(), ..container(name, "", "", "running") }
+        }
+    }
+
+    #[test]
+    fn engines_of_the_orchestrator_of_before_are_found_by_its_label_and_those_of_engines() {
+        let state = Book::new().state;
+        let scope = Scope::new("now", &state, "alpha");
+        let mut another = of_before("another", &[]);
+        another.labels.insert("ondemand.app".to_owned(), "theirs".to_owned());
+        let mut dead = of_before("dead", &[]);
+        dead.status = "exited".to_owned();
+        let all = [
+            of_before("old", &[]),
+            of_before("no label", &["ondemand.app"]),
+            of_before("no engine", &[spec::LABEL_HTTP]),
+            of_before("no port", &[spec::LABEL_HOST_HTTP]),
+            another,
+            dead,
+        ];
+        let found = find(&state, &scope, &all);
+        let names: Vec<_> = found.iter().map(|found| (found.container.name.as_str(), found.maker)).collect();
+        assert_eq!(names, [("old", Maker::Before)]);
+        assert!(found[0].why.contains("ondemand.app=myservice") && found[0].why.contains("--force"));
+        let adopt = plan::adoption(found[0].container, OTHER, state.policy()).unwrap();
+        assert_eq!((adopt.container_name.as_str(), adopt.ports.host_http), ("old", 19_004));
+        assert_eq!(adopt.spec.labels, BTreeMap::new());
     }
 
     #[test]

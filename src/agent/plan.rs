@@ -97,7 +97,8 @@ pub fn drifted(
 }
 
 /// Engines in the network of an earlier run of their VPN container. `networks` are those of the current runs. A VPN container that does
-/// not run may come back with the same network.
+/// not run may come back with the same network. Of an adopted engine that no node made, nothing says which run it joined: its probes
+/// find out whether it still has a network.
 #[must_use]
 pub fn cut_off(
     state: &State,
@@ -106,8 +107,9 @@ pub fn cut_off(
     networks: &BTreeMap<String, Arc<Network>>,
     busy: &Busy,
 ) -> Vec<Action> {
+    let made_by_nodes = containers.iter().filter(|c| c.labels.contains_key(spec::LABEL_NODE));
     let runs: HashMap<&str, Option<&String>> =
-        containers.iter().map(|c| (c.id.as_str(), c.labels.get(spec::LABEL_VPN_RUN))).collect();
+        made_by_nodes.map(|c| (c.id.as_str(), c.labels.get(spec::LABEL_VPN_RUN))).collect();
     let own = state
         .live_engines()
         .filter(|e| e.node == node && e.phase.is_serving() && !busy.engines.contains(&e.id));

@@ -206,3 +206,24 @@ fn a_container_is_unrecorded_until_a_live_record_names_it() {
     book.gone(id);
     assert!(is_unrecorded(&book.state, &seen("a", "running", Some(id))));
 }
+
+#[test]
+fn an_adopted_engine_without_a_label_of_its_vpn_run_is_not_cut_off() {
+    let mut book = Book::new();
+    let mut old = seen("old", "running", None);
+    old.labels.insert(spec::LABEL_VPN.to_owned(), "gluetun".to_owned());
+    let adopt = adoption(&old, ME, book.state.policy()).unwrap();
+    assert!(matches!(book.write(Command::Adopt(adopt)), Reply::Engine(_)));
+    let network =
+        Network { container_id: "vpn".to_owned(), instance: "vpn@2".to_owned(), addresses: Vec::new() };
+    let networks = BTreeMap::from([("gluetun".to_owned(), Arc::new(network))]);
+    let cut = |container: &Observed| {
+        cut_off(&book.state, ME, std::slice::from_ref(container), &networks, &Busy::default())
+    };
+    assert_eq!(cut(&old), []);
+    // One of ours says which run it joined.
+    let mut ours = old.clone();
+    ours.labels.insert(spec::LABEL_NODE.to_owned(), "alpha".to_owned());
+    ours.labels.insert(spec::LABEL_VPN_RUN.to_owned(), "vpn@1".to_owned());
+    assert!(matches!(cut(&ours)[..], [Action::CutOff(_)]));
+}

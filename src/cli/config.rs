@@ -29,15 +29,7 @@ pub fn check(file: Option<&Path>) -> u8 {
     match load(file) {
         Ok(loaded) => {
             output::warn(&loaded.warnings);
-            if let Some(missing) = acefleet_raft::missing_secret(&raft_options(&loaded.config)) {
-                output::complain(missing);
-                return CONFIGURATION;
-            }
-            if let Err(error) = certificate(&loaded.config) {
-                output::complain(&error.to_string());
-                return CONFIGURATION;
-            }
-            match prepare::run(acefleet::node::reach::fault(&loaded.config)) {
+            match startable(&loaded.config) {
                 Ok(None) => output::print("The settings are valid."),
                 Ok(Some(fault)) => {
                     output::complain(&fault);
@@ -51,6 +43,17 @@ pub fn check(file: Option<&Path>) -> u8 {
             output::refuse(&errors.problems)
         }
     }
+}
+
+/// What keeps a node with these valid settings from starting, if anything does; or the exit code when that cannot be found out.
+pub fn startable(config: &Config) -> Result<Option<String>, u8> {
+    if let Some(missing) = acefleet_raft::missing_secret(&raft_options(config)) {
+        return Ok(Some(missing.to_string()));
+    }
+    if let Err(error) = certificate(config) {
+        return Ok(Some(error.to_string()));
+    }
+    prepare::run(acefleet::node::reach::fault(config))
 }
 
 /// Looks at the certificate of the API, and prints what is worth a warning.

@@ -11,6 +11,7 @@
 //! - [`maintenance`]: the `maintenance` commands; [`patience`]: commands that wait
 //! - [`manual`]: the `man` command
 //! - [`members`]: commands that ask a node about the members and change them
+//! - [`migrate`]: the `migrate` command
 //! - [`prepare`]: the commands `init` and `join`
 //! - [`recover`]: the `recover` command
 //! - [`settings`]: the `settings` commands
@@ -39,6 +40,7 @@ mod logs;
 mod maintenance;
 mod manual;
 mod members;
+mod migrate;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod named_commands_tests;
@@ -176,6 +178,11 @@ enum Command {
     /// Check or show the settings of this node without starting anything.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Show what the files of the orchestrator of before mean here, what of it runs on this host, and what is to be done.
+    ///
+    /// Changes nothing. Reads its .env and compose file, says for each line what a node does with it, and asks Docker for its engines, its network
+    /// and its ports. Settings of this shell and of TOML files do not count. Exit code 0 when a node would start with these settings, else 64.
+    Migrate(migrate::Migrate),
     /// Collect what helps to find a fault.
     #[command(subcommand)]
     Debug(debug::Debug),
@@ -254,6 +261,7 @@ pub fn main() -> ExitCode {
         Command::Settings(command) => settings::settings(file, &command),
         Command::Config(ConfigCommand::Check) => config::check(file),
         Command::Config(ConfigCommand::Show(show)) => config::show(file, &show),
+        Command::Migrate(args) => migrate::migrate(&args),
         Command::Debug(command) => debug::debug(file, &command),
         Command::Openapi => output::print(&acefleet::http::openapi_json()),
         Command::Completions { shell } => completions(shell),

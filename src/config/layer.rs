@@ -11,6 +11,8 @@ pub enum Source {
     Environment,
     /// A `.env` file.
     DotEnv(PathBuf),
+    /// A service of a compose file.
+    Compose(PathBuf),
     /// A TOML file.
     Toml(PathBuf),
     /// The file that a `NAME_FILE` setting names.
@@ -23,7 +25,9 @@ impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Environment => f.write_str("environment"),
-            Self::DotEnv(path) | Self::Toml(path) | Self::SecretFile(path) => write!(f, "{}", path.display()),
+            Self::DotEnv(path) | Self::Compose(path) | Self::Toml(path) | Self::SecretFile(path) => {
+                write!(f, "{}", path.display())
+            }
             Self::Default => f.write_str("default"),
         }
     }

@@ -322,7 +322,7 @@ fn shorten(text: &str) -> String {
 }
 
 /// Hides what precedes an @ in a URL, as it may be a password, and what may be a key in the place of the name of its file.
-fn hide_password(text: &str) -> String {
+pub(crate) fn hide_password(text: &str) -> String {
     if text.contains("-----BEGIN") {
         return "(PEM)".to_owned();
     }

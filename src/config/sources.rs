@@ -101,6 +101,11 @@ impl Sources {
         Self { layers, findings, host }
     }
 
+    /// Layers that somebody has read, the strongest first, and the findings from reading them.
+    pub(crate) fn of_layers(layers: Vec<Layer>, findings: Findings, host: Host) -> Self {
+        Self { layers, findings, host }
+    }
+
     /// A variable of the environment that is not a setting, when it is set and not empty.
     pub(super) fn variable(&self, name: &str) -> Option<&str> {
         let environment = self.layers.iter().find(|layer| layer.source == Source::Environment)?;

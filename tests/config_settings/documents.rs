@@ -3,8 +3,9 @@
 
 use std::path::PathBuf;
 
-use acefleet::config::table::SETTINGS;
+use acefleet::config::table::{RETIRED, SETTINGS};
 use acefleet::config::{Sources, resolve, show};
+use acefleet::migrate;
 
 use super::host;
 
@@ -32,6 +33,34 @@ fn config_md_is_current() {
         let (_, after) = rest.split_once(END).expect("the marker after the tables");
         format!("{before}{BEGIN}\n{}\n{END}{after}", show::markdown().trim_end())
     });
+}
+
+#[test]
+fn migration_md_is_current() {
+    const BEGIN: &str = "<!-- old settings:begin -->\n";
+    const END: &str = "<!-- old settings:end -->";
+    current("docs/MIGRATION.md", |found| {
+        let (before, rest) = found.split_once(BEGIN).expect("the marker before the tables");
+        let (_, after) = rest.split_once(END).expect("the marker after the tables");
+        format!("{before}{BEGIN}\n{}\n\n{END}{after}", migrate::guide::markdown().trim_end())
+    });
+}
+
+#[test]
+fn every_setting_without_effect_is_one_of_the_orchestrator_or_of_a_container() {
+    // Those that containers and clients of Docker have.
+    const OTHERS: [&str; 6] = ["PUID", "PGID", "UMASK", "DOCKER_TLS", "DOCKER_CONTEXT", "DOCKER_API_VERSION"];
+    let forgotten = RETIRED
+        .iter()
+        .filter(|retired| migrate::old::find(retired.name).is_none() && !OTHERS.contains(&retired.name));
+    assert_eq!(forgotten.map(|retired| retired.name).collect::<Vec<_>>(), Vec::<&str>::new());
+    for old in migrate::old::OLD {
+        let verdict = migrate::judge::of_name(old.name);
+        let words = verdict.words();
+        assert!(!words.contains("no setting of the orchestrator"), "{}: {words}", old.name);
+        assert!(!words.ends_with('.') && !words.contains('|'), "{}: {words}", old.name);
+        assert!(old.differs.is_empty() || verdict.title() == "taken, differs", "{}", old.name);
+    }
 }
 
 #[test]

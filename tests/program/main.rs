@@ -10,6 +10,7 @@ mod disk_that_forgot;
 mod full_disk;
 mod golden;
 mod key;
+mod migrate;
 mod serve;
 mod supervised;
 mod tls;

@@ -62,7 +62,7 @@ pub struct Adopt {
     /// Name of the member on whose host they run; else the node that is asked.
     #[arg(value_parser = name)]
     node: Option<String>,
-    /// Also those that a node of another name made in another cluster. If that cluster lives, it loses them.
+    /// Also those that the orchestrator of before, or a node of another name in another cluster made. If that lives, it loses them.
     #[arg(long)]
     force: bool,
     #[command(flatten)]

@@ -232,7 +232,7 @@ struct AdoptedEngine {
     post, path = "/cluster/nodes/{name}/adopt", tag = "cluster", operation_id = "adopt_left_behind",
     params(
         ("name" = String, Path, description = "Name of the member"),
-        ("force" = Option<bool>, Query, description = "Also engines of another cluster. If that lives, it loses them"),
+        ("force" = Option<bool>, Query, description = "Also engines of another cluster, or of the orchestrator of before. If that lives, it loses them"),
     ),
     security(("bearer" = []), ("api_key" = [])),
     responses(

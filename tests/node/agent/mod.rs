@@ -1,6 +1,7 @@
 //! The agent of one host, on a container engine in memory and on a real Docker.
 
 mod allowed;
+mod before;
 mod docker;
 mod docker_tls;
 mod engines;

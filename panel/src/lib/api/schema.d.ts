@@ -3946,7 +3946,7 @@ export interface operations {
     adopt_left_behind: {
         parameters: {
             query?: {
-                /** @description Also engines of another cluster. If that lives, it loses them */
+                /** @description Also engines of another cluster, or of the orchestrator of before. If that lives, it loses them */
                 force?: boolean;
             };
             header?: never;
