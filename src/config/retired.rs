@@ -55,7 +55,10 @@ pub const RETIRED: &[Retired] = &[
     ),
     inert("CIRCUIT_BREAKER_THRESHOLD", "use CIRCUIT_BREAKER_FAILURE_THRESHOLD"),
     inert("CIRCUIT_BREAKER_TIMEOUT_S", "use CIRCUIT_BREAKER_RECOVERY_TIMEOUT_S"),
-    inert("READ_API_KEY", "reading is open unless ACEFLEET_READS is key; make a key with the role viewer then"),
+    inert(
+        "READ_API_KEY",
+        "reading is open unless ACEFLEET_READS is key; make a key with the role viewer then",
+    ),
     inert("API_REQUEST_TIMEOUT_S", FIXED),
     inert("API_LONG_OPERATION_TIMEOUT_S", FIXED),
     inert("MAX_RETRIES", FIXED),
