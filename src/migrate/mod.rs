@@ -2,7 +2,7 @@
 //!
 //! - [`old`]: the settings that it had, and what differs here
 //! - [`files`]: its `.env` and compose files; [`compose`], [`interpolate`]: how those are read
-//! - [`judge`]: a verdict for each line, by the code that loads settings
+//! - [`mod@judge`]: a verdict for each line, by the code that loads settings
 //! - [`host`]: its containers, its network, and ports on this host
 //! - [`steps`]: what is to be done
 //! - [`guide`]: the table of `docs/MIGRATION.md`
