@@ -182,6 +182,7 @@ export const ANSWERS = {
   notUpYet: /^not known to be up yet$/,
   makerGone: /^the node (?<node>\S+) that made it is no member any more$/,
   otherCluster: /^the node (?<node>\S+) made it in another cluster, (?<other>[^\s,]+)(?<value>, which may live)?/,
+  madeBefore: /^the orchestrator of before, or something else with the label (?<value>[^,]+), made it/,
 } as const satisfies Record<string, RegExp>;
 
 /** Entries of lists, which stand nowhere else. */

@@ -176,6 +176,8 @@ export const answers: Record<AnswerWording, (f: Facts) => string> = {
   makerGone: (f) => `el nodo ${f.node} que lo creó ya no es miembro`,
   otherCluster: (f) =>
     `lo creó el nodo ${f.node} en otro clúster, ${f.other}${f.value === undefined ? '' : ', que puede seguir vivo: adóptelo con --force solo si ya no existe'}`,
+  madeBefore: (f) =>
+    `lo creó el orquestador anterior, u otro con la etiqueta ${f.value}: adóptelo con --force solo si ya no existe`,
 
   vpnIs: (f) => `${f.vpn} de ${f.node}: ${f.why}`,
 };
