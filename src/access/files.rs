@@ -21,8 +21,9 @@ const TOKEN: &str = "local.token";
 
 /// A secret: a prefix that people and secret scanners recognise, and 180 random bits.
 fn random(prefix: &str) -> Secret {
-    let (one, two) = (uuid::Uuid::new_v4().simple().to_string(), uuid::Uuid::new_v4().simple().to_string());
-    Secret::new(format!("{prefix}_{one}{}", &two[..16]))
+    let half = || Zeroizing::new(uuid::Uuid::new_v4().simple().to_string());
+    let (one, two) = (half(), half());
+    Secret::new(format!("{prefix}_{}{}", *one, &two[..16]))
 }
 
 /// A key that nobody has had before.

@@ -29,6 +29,8 @@ use crate::agent::spec::{self, ContainerSpec};
 use crate::config::Config;
 use crate::peers::{LogLine, LogQuery};
 
+/// Ids that one list may ask for: each takes some 70 bytes of a URL, which proxies of sockets limit.
+const IDS_AT_ONCE: usize = 100;
 /// Time for calls that change something, beside the grace of a stop.
 const WRITE_LIMIT: Duration = Duration::from_secs(60);
 /// Time for the counters of a container: the next question comes soon.
@@ -188,9 +190,9 @@ impl ContainerRuntime for DockerRuntime {
             found.retain(|c| scope.covers(&c.id, &c.labels));
             let lacking: Vec<String> =
                 scope.engines.iter().filter(|id| found.iter().all(|c| c.id != **id)).cloned().collect();
-            if !lacking.is_empty() {
-                // Adopted containers of the orchestrator of before have no label of a node, and labels cannot be added.
-                let filters = HashMap::from([("id".to_owned(), lacking)]);
+            // Adopted containers of the orchestrator of before have no label of a node, and labels cannot be added.
+            for some in lacking.chunks(IDS_AT_ONCE) {
+                let filters = HashMap::from([("id".to_owned(), some.to_vec())]);
                 let more = self.docker.read(Call::List, |docker| listed(docker, filters)).await?;
                 let more = more.into_iter().filter_map(convert::observed);
                 found.extend(more.filter(|c| scope.engines.contains(&c.id)));

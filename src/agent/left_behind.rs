@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use acefleet_registry::engine::Kind;
 use acefleet_registry::{Actor, Command, Policy, Reply, State};
 
 use crate::agent::context::Context;
@@ -170,6 +171,10 @@ impl AgentHandle {
         let node = self.parts.cluster.node_id();
         let adopt = plan::adoption(found, node, state.policy());
         let adopt = adopt.ok_or("its labels do not say under which port it is reached")?;
+        // It would be stopped at once, with its viewers.
+        if adopt.spec.kind == Kind::Acestream && state.is_misplaced(node, adopt.vpn.as_deref()) {
+            return Err("its label acestream.vpn_container names no VPN container of this node, which therefore would stop it at once".to_owned());
+        }
         let adopt = self.parts.shown.with_address(&*self.parts.runtime, adopt).await;
         let adopt = adopt.map_err(|error| error.to_string())?;
         let deadline = Instant::now() + WRITE_WITHIN;

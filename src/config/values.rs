@@ -65,7 +65,7 @@ pub struct TlsFiles {
     pub key: PathBuf,
 }
 
-/// A text that never appears in logs or in `config show`, and is wiped from memory when nobody needs it any more.
+/// A text that never appears in logs or in `config show`, and is wiped from memory when it is dropped. What it was read from is not.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Zeroizing<String>);
 

@@ -11,7 +11,7 @@ use crate::migrate::compose::{self, Service};
 use crate::migrate::interpolate::interpolate;
 
 /// Names of compose files, the one that counts first.
-const COMPOSE_FILES: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml"];
+const COMPOSE_FILES: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"];
 /// Files that a service may name.
 const ENV_FILES_MAX: usize = 16;
 
@@ -94,7 +94,8 @@ fn of_compose(path: &Path, text: &str, env: Option<&Layer>, given: &mut Given) -
     let folder = path.parent().unwrap_or_else(|| Path::new(""));
     // The last one that is named is the strongest.
     for file in service.env_file.0.iter().take(ENV_FILES_MAX).rev() {
-        let file = folder.join(interpolate(&file.path, variables).unwrap_or_default());
+        let named = interpolate(&file.path, variables).unwrap_or_default();
+        let file = folder.join(named.strip_prefix("./").unwrap_or(&named));
         // It is read already, and is the weakest.
         if env.is_some_and(|layer| layer.source == Source::DotEnv(file.clone())) {
             continue;

@@ -31,6 +31,19 @@ pub fn steps(judged: &Judged, is_startable: bool, seen: Option<&Seen>) -> Vec<St
             "Free the ports named above, or set another PORT_RANGE_HOST. A node goes around them, and warns each time.".to_owned(),
         );
     }
+    if seen.orchestrators.is_empty() && !seen.engines.is_empty() {
+        steps.push(
+            "Find the container that made these engines with `docker ps`: none has the usual image. If it runs, kill it, so that its engines \
+             stay: `docker update --restart=no NAME`, then `docker kill -s KILL NAME`. A stop (SIGTERM) makes it remove them."
+                .to_owned(),
+        );
+    }
+    let deletes = judged.config.as_ref().is_some_and(|config| config.policy.auto_delete);
+    if deletes && !seen.engines.is_empty() {
+        steps.push(
+            "Set AUTO_DELETE=false until `/streams` shows the viewers of these engines: until then they count as idle.".to_owned(),
+        );
+    }
     for found in &seen.orchestrators {
         let name = &found.name;
         steps.push(match seen.engines.is_empty() {
@@ -104,6 +117,10 @@ mod tests {
         ];
         assert!(order.map(at).is_sorted(), "{all:#?}");
         assert!(!all.iter().any(|step| step.contains("docker stop")), "{all:#?}");
+        let orchestrators = std::mem::take(&mut seen.orchestrators);
+        let all = steps(&judged(), true, Some(&seen)).join("\n");
+        assert!(all.contains("docker kill -s KILL NAME"), "one that was built here is not known: {all}");
+        seen.orchestrators = orchestrators;
         seen.engines.clear();
         let all = steps(&judged(), true, Some(&seen)).join("\n");
         assert!(

@@ -153,3 +153,18 @@ async fn lists_of_docker_have_an_adopted_container_without_our_label() {
     let found = runtime.list(&scope([ID.to_owned()].into())).await.unwrap();
     assert_eq!(found.iter().map(|found| found.name.as_str()).collect::<Vec<_>>(), ["acestream-7"]);
 }
+
+#[tokio::test]
+async fn one_outside_of_the_vpn_of_its_host_is_not_adopted_to_be_stopped() {
+    let fake = Fake::new();
+    let old = old_engine(&fake);
+    // Nothing answers there, so its VPN is not connected.
+    let node = super::vpn::node(&fake, 9, &[]).await;
+    until("it is shown as left behind", async || !shown(&node).is_empty()).await;
+    let refused = node.agent().adopt_left_behind(true, None).await.unwrap();
+    assert!(
+        refused.len() == 1 && refused[0].refused.as_ref().unwrap().contains(spec::LABEL_VPN),
+        "{refused:?}"
+    );
+    assert!(fake.ids().contains(&old) && node.cluster.view().state.engine_by_container(&old).is_none());
+}

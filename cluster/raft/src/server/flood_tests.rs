@@ -50,7 +50,7 @@ async fn a_flood_of_callers_without_the_secret_keeps_no_member_from_its_work() {
                 };
                 made.fetch_add(1, Ordering::Relaxed);
                 // It may be closed by now.
-                let _ = stream.write_all(SENT[number % SENT.len()]).await;
+                let _ = stream.write_all(SENT[number / addresses.len() % SENT.len()]).await;
                 held.push_back(stream);
                 if held.len() > HELD {
                     held.pop_front();

@@ -51,20 +51,26 @@ impl State {
         self.vpn(node, container).map(|vpn| vpn.status.health).unwrap_or_default()
     }
 
+    /// Whether an engine on this host, in the network of this VPN container or of none, is where no engine of the host may be.
+    #[must_use]
+    pub fn is_misplaced(&self, node: NodeId, vpn: Option<&str>) -> bool {
+        let vpns = self.node(node).map_or(&[][..], |node| &node.info.vpns);
+        match vpn {
+            None => !vpns.is_empty(),
+            Some(container) => !vpns.iter().any(|vpn| vpn.container == container),
+        }
+    }
+
     /// What is wrong with the network of a live engine, if only that it is older than the tunnel.
     #[must_use]
     pub fn vpn_fault(&self, engine: &Engine) -> Option<VpnFault> {
         if !engine.is_acestream() {
             return None;
         }
-        let vpns = self.node(engine.node).map_or(&[][..], |node| &node.info.vpns);
-        let Some(container) = &engine.vpn else {
-            return (!vpns.is_empty()).then_some(VpnFault::Misplaced);
-        };
-        if !vpns.iter().any(|vpn| vpn.container == *container) {
+        if self.is_misplaced(engine.node, engine.vpn.as_deref()) {
             return Some(VpnFault::Misplaced);
         }
-        let vpn = self.vpn(engine.node, container)?;
+        let vpn = self.vpn(engine.node, engine.vpn.as_deref()?)?;
         let status = &vpn.status;
         match (status.health, status.forwarded_port, engine.forwarded_port) {
             (VpnHealth::Unhealthy, _, _) => Some(VpnFault::Unhealthy),
