@@ -66,6 +66,7 @@ fn read(r: &mut Reader) -> Option<Config> {
         api_key: r.key("API_KEY").map(Secret::new),
         trusted_proxies: r.optional_text("ACEFLEET_TRUSTED_PROXIES", parse::networks).unwrap_or_default(),
         rate_factor: r.small_count("ACEFLEET_RATE_FACTOR"),
+        foresee: r.flag("ACEFLEET_FORESEE"),
         open: r.flag("ACEFLEET_OPEN"),
         reads: if r.word("ACEFLEET_READS") == 1 { Reads::Key } else { Reads::Open },
         allowed_hosts: r.optional_text("ACEFLEET_ALLOWED_HOSTS", parse::hosts).unwrap_or_default(),

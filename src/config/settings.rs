@@ -154,6 +154,11 @@ pub const SETTINGS: &[Setting] = &[
     ),
 
     Setting::new(
+        "ACEFLEET_FORESEE", Section::Api, Kind::Flag, "true", "false",
+        "While a client of this node chooses an engine as Acexy does, others are led to other engines, for 20 s at most. With `false` many          players that start in the same second land on one engine.",
+    ),
+
+    Setting::new(
         "ACEFLEET_TLS_CERT", Section::Api, Kind::File, "", "/etc/acefleet/tls/fullchain.pem",
         "PEM file with the certificate of this node and those of its intermediate authorities, in this order. With it and `ACEFLEET_TLS_KEY` the \
          API speaks HTTPS. Both files are read again when they change.",

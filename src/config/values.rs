@@ -143,6 +143,8 @@ pub struct Config {
     pub api_key: Option<Secret>,
     /// `ACEFLEET_RATE_FACTOR`: limits of callers are so many times the usual; 0 = none.
     pub rate_factor: u32,
+    /// `ACEFLEET_FORESEE`: other clients are led away from an engine that one is about to take.
+    pub foresee: bool,
     /// `ACEFLEET_OPEN`: nobody needs a key.
     pub open: bool,
     /// `ACEFLEET_READS`: who may read.

@@ -63,6 +63,11 @@ impl Hooks for NodeHooks {
                     }
                     Answer::Done
                 }
+                (Question::Foresee(claim), Some(fleet)) => Answer::Foreseen(fleet.foresee_for(from, &claim)),
+                (Question::TakeBack(number), Some(fleet)) => {
+                    fleet.take_back_for(from, number);
+                    Answer::Done
+                }
                 (_, None) => return Err("this node is still starting".to_owned()),
                 (question, Some(fleet)) => answer(&fleet, question).await.map_err(|e| format!("{e:#}"))?,
             };
@@ -77,7 +82,8 @@ pub(crate) async fn answer(fleet: &Fleet, question: Question) -> anyhow::Result<
     Ok(match question {
         Question::Plan => Answer::Plan(fleet.own_plan()),
         Question::OwnLog => Answer::OwnLog(fleet.own_log()),
-        Question::Report(_) => Answer::Done,
+        // Who asks counts for these; a node asks itself none of them.
+        Question::Report(_) | Question::Foresee(_) | Question::TakeBack(_) => Answer::Done,
         Question::Lead(node) => {
             let leads = fleet.cluster().transfer_leadership(|id| id == node).await;
             // Once this node leads no more, who asks sees who leads then.

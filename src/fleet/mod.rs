@@ -15,6 +15,7 @@
 //! - [`members`]: cordon, drain and remove members; [`removal`]: what a removal does to the votes, and what stands against it
 //! - [`new_key`]: another key for the cluster
 //! - `silences`: for how long members have been silent
+//! - [`foresee`]: which engine a client is about to take
 //! - [`gossip`]: pushes this node's report to the other nodes
 //! - [`register`]: keeps this node's own record true
 //! - [`hooks`]: answers the cluster's calls
@@ -27,6 +28,7 @@ pub mod code;
 pub mod containers;
 pub mod decision;
 pub mod errors;
+pub mod foresee;
 pub mod gossip;
 pub mod hooks;
 pub mod leader;
@@ -97,6 +99,7 @@ struct Parts {
     /// What this node plans while it leads.
     planned: ArcSwapOption<planned::Planned>,
     series: series::Series,
+    foresight: foresee::Foresight,
     own_log: OwnLog,
 }
 
@@ -128,6 +131,7 @@ impl Fleet {
                 being_removed,
                 planned,
                 series: series::Series::default(),
+                foresight: foresee::Foresight::default(),
                 own_log,
             }),
             by: None,

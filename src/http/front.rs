@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{OriginalUri, Request};
-use axum::http::header::CONNECTION;
+use axum::http::header::{CONNECTION, IF_NONE_MATCH};
 use axum::http::{HeaderValue, Method, Response};
 use axum::response::IntoResponse;
 use bytes::Bytes;
@@ -17,6 +17,7 @@ use tracing::Instrument;
 
 use crate::config::Secret;
 use crate::fleet::Fleet;
+use crate::fleet::foresee::Reading;
 use crate::http::answer::cors;
 use crate::http::answer::headers::DISPUTED;
 use crate::http::answer::methods;
@@ -30,7 +31,7 @@ use crate::http::observe::{self, Endpoint, Seen};
 use crate::http::request::call::Arrival;
 use crate::http::request::refusals::Reason;
 use crate::http::request::{doubled, forwarded, origin, path, visitors};
-use crate::http::{roles, routes};
+use crate::http::{roles, routes, streams};
 use crate::tls::Tls;
 
 /// A rendered answer, or the body of a handler.
@@ -85,10 +86,14 @@ impl Api {
         if let Some(problem) = clear.err().or_else(|| self.foreign_page(&request)) {
             return self.turn_away(&seen, request.uri().path(), problem).map(Either::Right);
         }
-        let mut response = match self.cached(&seen, &request) {
+        let reading = self.reading(&request);
+        let mut response = match self.cached(&seen, &request, &reading) {
             Some(answer) => answer.map(Either::Left),
-            // Boxed, so that the future of a rendered answer stays small.
-            None => Box::pin(self.handle(seen, request.map(Body::new))).await.map(Either::Right),
+            None => {
+                request.extensions_mut().insert(reading);
+                // Boxed, so that the future of a rendered answer stays small.
+                Box::pin(self.handle(seen, request.map(Body::new))).await.map(Either::Right)
+            }
         };
         if self.parts.app.fleet().cluster().is_disputed() {
             response.headers_mut().insert(DISPUTED, HeaderValue::from_static("true"));
@@ -170,16 +175,42 @@ impl Api {
         response
     }
 
+    /// To which choice of a client a read belongs. Only the exact request of clients that choose engines counts, without a tag: those that
+    /// follow a list have one.
+    fn reading<B>(&self, request: &hyper::Request<B>) -> Reading {
+        let app = &self.parts.app;
+        let target = request.uri().path_and_query().map_or("", |target| target.as_str());
+        let Some(container) = streams::asked_by_choosers(target) else { return Reading::Alone };
+        if request.method() != Method::GET || request.headers().contains_key(IF_NONE_MATCH) {
+            return Reading::Alone;
+        }
+        match origin::address_of(request.extensions(), request.headers(), app) {
+            Some(from) => app.fleet().foresee_read(from, container),
+            None => Reading::Alone,
+        }
+    }
+
     /// The rendered answer to this request for the current state. It is found under the canonical path and parameters; other spellings
     /// find it behind the router.
-    fn cached<B>(&self, seen: &Seen, request: &hyper::Request<B>) -> Option<Response<Full<Bytes>>> {
+    fn cached<B>(
+        &self,
+        seen: &Seen,
+        request: &hyper::Request<B>,
+        reading: &Reading,
+    ) -> Option<Response<Full<Bytes>>> {
         if request.method() != Method::GET {
             return None;
         }
         let app = &self.parts.app;
         let target = request.uri().path_and_query()?.as_str();
         let current = Current::now(app, seen.began);
-        let page = app.rendered().find(&current.key, target)?;
+        let page = match reading {
+            Reading::Alone | Reading::GoesOn(0) => app.rendered().find(&current.key, target)?,
+            Reading::GoesOn(more) => {
+                app.rendered().find(&current.key, &format!("{target}{}", streams::with_foreseen(*more)))?
+            }
+            Reading::Begins { .. } | Reading::Waits(..) => return None,
+        };
         if page.wants_packing(request.headers()) {
             return None;
         }
@@ -196,6 +227,9 @@ impl Api {
         if !page.moment.is_none_or(is_of_now) || page.is_over(|| app.fleet().cluster().moment()) {
             return None;
         }
+        page.note_reader(app, request.headers(), || {
+            origin::address_of(request.extensions(), request.headers(), app)
+        });
         let mut response = page.answer(request.headers(), app.age());
         let took = seen.began.elapsed();
         app.counters().hit(&page.hits, response.status(), took);

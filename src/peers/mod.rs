@@ -4,11 +4,13 @@
 //! - [`question`]: what one node asks another, and the answers
 //! - [`log`]: what containers write
 //! - [`container`]: a container in an answer, also as the API shows it
+//! - [`foreseen`]: which engine a client is about to take
 //! - [`report`]: what each node tells all others once a second
 //! - [`series`]: figures of the last hour
 //! - [`soft`]: the last reports of all nodes
 
 pub mod container;
+pub mod foreseen;
 pub mod log;
 pub mod question;
 pub mod report;
@@ -16,6 +18,7 @@ pub mod series;
 pub mod soft;
 
 pub use container::{ContainerView, PortBinding};
+pub use foreseen::{Candidate, Claim, Foreseen, ToldMark};
 pub use log::{LogLine, LogPart, LogQuery, LogSource, LogStream};
 pub use question::{Adoption, Answer, PlanView, Question, WaitView};
 pub use report::{EngineSoft, EngineUsage, LeftBehind, NodeReport, StreamSample, VpnSoft};

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::peers::container::ContainerView;
+use crate::peers::foreseen::{Claim, Foreseen};
 use crate::peers::log::{LogPart, LogQuery, LogSource};
 use crate::peers::report::{NodeReport, StreamSample};
 use crate::peers::series::{SeriesOf, SeriesPart};
@@ -60,6 +61,10 @@ pub enum Question {
     Plan,
     /// The newest lines of the node's own log.
     OwnLog,
+    /// A client of the asking node is about to choose an engine: which one?
+    Foresee(Claim),
+    /// The client of that mark of the asking node did not go on.
+    TakeBack(u64),
     /// Transfer leadership to this member, if the node leads.
     Lead(NodeId),
     /// Adopt the engines that an earlier life of the host left behind.
@@ -96,6 +101,8 @@ pub enum Answer {
     Plan(Option<PlanView>),
     /// Lines.
     OwnLog(String),
+    /// The engine, if there is one to choose.
+    Foreseen(Option<Foreseen>),
 }
 
 /// What the leader does at this moment, and what it waits for.

@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::mem;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
@@ -17,10 +18,12 @@ use http_body_util::Full;
 use sha2::{Digest, Sha256};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
+use crate::fleet::foresee::Listing;
 use crate::http::answer::cors;
 use crate::http::answer::headers::{AGE, BY_KEY, JSON, REVALIDATE, REVISION};
 use crate::http::answer::packed::{self, BY_ENCODING, GZIP, PACKED_FROM};
 use crate::http::answer::problem::Problem;
+use crate::http::app::App;
 use crate::http::counters::Hits;
 use crate::http::observe;
 
@@ -73,11 +76,13 @@ pub(crate) struct Page {
     pub until: Option<Elapsed>,
     /// Whether callers with the key get another one.
     pub by_key: bool,
+    /// The engines in it, if it is the list that clients choose from.
+    pub listing: Option<Arc<Listing>>,
 }
 
 impl From<Vec<u8>> for Page {
     fn from(body: Vec<u8>) -> Self {
-        Self { body, next: None, until: None, by_key: false }
+        Self { body, next: None, until: None, by_key: false, listing: None }
     }
 }
 
@@ -155,6 +160,7 @@ pub(crate) struct Rendering {
     until: Option<Elapsed>,
     /// Whether callers with the key get another one.
     pub by_key: bool,
+    listing: Option<Arc<Listing>>,
     /// Counts its answers.
     pub hits: Hits,
 }
@@ -162,7 +168,7 @@ pub(crate) struct Rendering {
 impl Rendering {
     /// Makes an answer from a body. `revision` is that of its state.
     pub fn new(page: impl Into<Page>, revision: u64, hits: Hits, live: &Live) -> Self {
-        let Page { body, next, until, by_key } = page.into();
+        let Page { body, next, until, by_key, listing } = page.into();
         let hash = Sha256::digest(&body);
         let hex: String = hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
         let tag = |end: &str| {
@@ -187,12 +193,22 @@ impl Rendering {
             headers.append(VARY, BY_KEY);
         }
         let (body, packed, live) = (live.hold(body), OnceLock::new(), live.clone());
-        Self { body, live, packed, etag, packed_etag, headers, moment: None, until, by_key, hits }
+        Self { body, live, packed, etag, packed_etag, headers, moment: None, until, by_key, listing, hits }
     }
 
     /// Whether it is another by now, although nothing was written.
     pub fn is_over(&self, now: impl FnOnce() -> Elapsed) -> bool {
         self.until.is_some_and(|until| until <= now())
+    }
+
+    /// Notes that a caller gets the list that clients choose from. Those that follow it have a tag.
+    pub fn note_reader(&self, app: &App, asked: &HeaderMap, from: impl FnOnce() -> Option<IpAddr>) {
+        if let Some(listing) = &self.listing
+            && !asked.contains_key(IF_NONE_MATCH)
+            && let Some(from) = from()
+        {
+            app.fleet().foresee_list(from, listing);
+        }
     }
 
     /// Whether the client wants a compressed copy that does not exist yet.

@@ -205,6 +205,12 @@ impl Snapshot {
         has_key
     }
 
+    /// The same request, to the state now.
+    pub fn renew(&mut self, app: &App) {
+        self.sight = Sight::now(app);
+        self.age = app.age();
+    }
+
     /// Sends an answer and stores it for other requests to the same state. These may have no key, so nothing secret may be in it, unless
     /// its parameters are [`WITH_KEY`]. `parameters` are the canonical parameters that it depends on, `moment` the time, if it depends on that.
     pub fn page<P: Into<Page>>(
@@ -235,6 +241,7 @@ impl Snapshot {
         if rendering.wants_packing(&self.asked) {
             rendering.pack();
         }
+        rendering.note_reader(app, &self.asked, || self.from);
         rendering.answer(&self.asked, self.age.clone()).map(Body::new)
     }
 
@@ -252,8 +259,7 @@ impl Snapshot {
         }
         let turn = app.rendered().turn().await;
         // All requests that waited share one answer for the newest state.
-        self.sight = Sight::now(app);
-        self.age = app.age();
+        self.renew(app);
         let app = app.clone();
         let rendered = tokio::task::spawn_blocking(move || {
             let _turn = turn;

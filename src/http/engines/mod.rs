@@ -7,6 +7,8 @@ pub(crate) mod placement;
 pub(crate) mod stats;
 pub(crate) mod unlisted;
 
+use std::sync::Arc;
+
 use acefleet_registry::Engine;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -14,6 +16,7 @@ use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::fleet::foresee::Listing;
 use crate::http::answer::problem::{BlockedBody, InvalidBody};
 use crate::http::answer::rendered::{Page, SHORT};
 use crate::http::answer::snapshot::{Snapshot, WITH_KEY, to_json};
@@ -74,9 +77,11 @@ pub(crate) async fn list(State(app): State<App>, snapshot: Snapshot) -> Response
         let mut engines: Vec<&Engine> =
             snapshot.view.state.listed_engines().map(|engine| &**engine).collect();
         engines.sort_by_key(|engine| snapshot.is_silent(engine.node));
+        let listing = engines.iter().map(|engine| model::listed(snapshot, engine)).collect();
         let engines: Vec<EngineState> =
             engines.into_iter().map(|engine| EngineState::of(snapshot, engine, labels)).collect();
-        Page { by_key: has_callers(snapshot), ..to_json(&engines).into() }
+        let listing = Some(Arc::new(Listing::new(listing)));
+        Page { by_key: has_callers(snapshot), listing, ..to_json(&engines).into() }
     };
     snapshot.list_page(&app, parameters(labels).to_owned(), is_long, render).await
 }

@@ -8,6 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::agent::spec::{is_own_label, labels, own_labels};
+use crate::fleet::foresee::Listed;
 use crate::http::answer::snapshot::Sight;
 use crate::http::answer::time::zulu;
 use crate::peers::EngineSoft;
@@ -106,6 +107,18 @@ fn health(sight: &Sight, engine: &Engine) -> Health {
     match sight.is_silent(engine.node) && sight.soft.has_failed(engine.id) {
         true => Health::Unknown,
         false => engine.health,
+    }
+}
+
+/// What clients choose by, of an engine in the list.
+pub(crate) fn listed(sight: &Sight, engine: &Engine) -> Listed {
+    let state = &sight.view.state;
+    Listed {
+        container: engine.container_id.as_deref().unwrap_or_default().into(),
+        engine: engine.id,
+        is_healthy: health(sight, engine) == Health::Healthy,
+        is_forwarded: state.forwarded_port(engine).is_some(),
+        last_start: state.usage(engine.id).last_stream_start_ms,
     }
 }
 

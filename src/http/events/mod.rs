@@ -79,6 +79,9 @@ pub(crate) async fn started(State(app): State<App>, call: JsonCall) -> Result<Re
     match applied.reply {
         Reply::StreamStarted(stream) => {
             app.counters().started(1);
+            if let Some(from) = call.caller.address().and_then(|address| address.parse().ok()) {
+                app.fleet().foresee_player(from);
+            }
             Ok(written(applied.revision, &StreamState::reported(&stream, |at| app.shown(at))))
         }
         other => Err(unexpected(other)),

@@ -4,8 +4,8 @@ pub(crate) mod model;
 
 use std::sync::Arc;
 
-use acefleet_registry::mark::Mark;
-use acefleet_registry::{Engine, State as Registry, Stream};
+use acefleet_registry::{Elapsed, Engine, State as Registry, Stream};
+use axum::Extension;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -13,13 +13,14 @@ use serde::Serialize;
 use url::form_urlencoded;
 use utoipa::ToSchema;
 
+use crate::fleet::foresee::Reading;
 use crate::http::answer::problem::{BlockedBody, DetailBody, InvalidBody, Problem};
 use crate::http::answer::rendered::{Page, SHORT_BYTES};
 use crate::http::answer::snapshot::{Snapshot, to_json, written};
 use crate::http::answer::time;
 use crate::http::app::App;
 use crate::http::request::call::Caller;
-use crate::http::streams::model::StreamState;
+use crate::http::streams::model::{StreamState, Taken};
 use crate::peers::StreamSample;
 
 /// Streams of this state alone.
@@ -43,8 +44,9 @@ const PAGE_BYTES: usize = 4 << 20;
 /// In order of arrival, without a filter started and ended ones. Answers carry a strong `ETag`. A list without a filter ends after 5,000
 /// streams or 4 MiB; `Link` with `rel="next"` leads to the rest. Filtered lists are complete unless `limit` is set.
 ///
-/// The list of one engine's started streams has one item, with `mark`, for a client that is on the way to the engine, while no stream runs
-/// on it.
+/// The list of one engine's started streams has one item, with `mark`, for a client that was given the engine, while no stream runs on it.
+/// A client that reads the list of engines, and then the started streams of each in its order, is shown one more for each other client
+/// that is about to take the engine.
 #[utoipa::path(
     get, path = "/streams", tag = "streams", operation_id = "list_streams",
     params(
@@ -62,10 +64,22 @@ const PAGE_BYTES: usize = 4 << 20;
         (status = 503, description = "The requested freshness is not available now", body = BlockedBody),
     )
 )]
-pub(crate) async fn list(State(app): State<App>, snapshot: Snapshot) -> Result<Response, Problem> {
+pub(crate) async fn list(
+    State(app): State<App>,
+    reading: Option<Extension<Reading>>,
+    mut snapshot: Snapshot,
+) -> Result<Response, Problem> {
     let started = snapshot.query.one_of("status", &[("started", true), ("ended", false)])?;
     let limit = snapshot.query.unsigned_within("limit", 1..=PAGE_MAX)?;
     let cursor = snapshot.query.unsigned("cursor")?;
+    let foreseen = match reading {
+        Some(Extension(reading)) => {
+            let foreseen = app.fleet().foreseen(reading).await;
+            snapshot.renew(&app);
+            foreseen
+        }
+        None => 0,
+    };
     let state = &snapshot.view.state;
     let container = match snapshot.query.get("container_id") {
         None => None,
@@ -74,7 +88,7 @@ pub(crate) async fn list(State(app): State<App>, snapshot: Snapshot) -> Result<R
             None => return Ok(snapshot.answer(&Vec::<StreamState>::new())),
         },
     };
-    let wanted = Wanted { container, started, limit, cursor };
+    let wanted = Wanted { container, started, limit, cursor, foreseen };
     let is_long = wanted.is_long(state);
     Ok(snapshot.list_page(&app, wanted.parameters(), is_long, move |snapshot| wanted.render(snapshot)).await)
 }
@@ -86,12 +100,28 @@ struct Wanted {
     started: Option<bool>,
     limit: Option<u64>,
     cursor: Option<u64>,
+    /// Other clients that are about to take the engine.
+    foreseen: u32,
+}
+
+/// The published id of the engine whose started streams are asked for, in exactly the words of clients that choose engines.
+pub(super) fn asked_by_choosers(target: &str) -> Option<&str> {
+    target.strip_prefix("/streams?container_id=")?.strip_suffix("&status=started")
+}
+
+/// What the parameters of an answer end with that shows so many streams more. No request can have it, as no address has a space in it.
+pub(super) fn with_foreseen(more: u32) -> String {
+    format!(" and {more} foreseen")
 }
 
 impl Wanted {
     /// The canonical parameters of the list.
     fn parameters(&self) -> String {
-        self.spelled(self.limit, self.cursor)
+        let mut parameters = self.spelled(self.limit, self.cursor);
+        if self.foreseen > 0 {
+            parameters.push_str(&with_foreseen(self.foreseen));
+        }
+        parameters
     }
 
     fn spelled(&self, limit: Option<u64>, cursor: Option<u64>) -> String {
@@ -124,14 +154,23 @@ impl Wanted {
         }
     }
 
-    /// The engine that a client is on the way to, when this list is what clients choose engines by.
-    fn marked<'a>(&self, snapshot: &'a Snapshot) -> Option<(&'a Engine, &'a Mark)> {
-        let Self { container: Some(id), started: Some(true), limit: None, cursor: None } = self else {
+    /// The engine, when this list is what clients choose engines by.
+    fn chosen_by<'a>(&self, snapshot: &'a Snapshot) -> Option<&'a Engine> {
+        let Self { container: Some(id), started: Some(true), limit: None, cursor: None, .. } = self else {
             return None;
         };
-        let state = &snapshot.view.state;
-        let engine = state.engine_by_container(id)?;
-        Some((engine, state.mark(engine, snapshot.moment())?))
+        Some(snapshot.view.state.engine_by_container(id)?)
+    }
+
+    /// Items for clients that are on the way to the engine, and until when they are true.
+    fn marked(&self, snapshot: &Snapshot) -> (Vec<StreamState>, Option<Elapsed>) {
+        let Some(engine) = self.chosen_by(snapshot) else { return (Vec::new(), None) };
+        let mark = snapshot.view.state.mark(engine, snapshot.moment());
+        let of = |taken, since| StreamState::on_the_way(engine, taken, snapshot.shown(since));
+        let mut items: Vec<StreamState> =
+            mark.into_iter().map(|mark| of(Taken::from(mark.kind), mark.since_ms)).collect();
+        items.extend((0..self.foreseen).map(|_| of(Taken::Foreseen, snapshot.moment())));
+        (items, mark.map(|mark| mark.until_ms))
     }
 
     /// Whether the list takes long to render.
@@ -156,7 +195,6 @@ impl Wanted {
         let longest = self.longest().unwrap_or(u64::MAX);
         let room = if self.is_narrowed() { usize::MAX } else { PAGE_BYTES };
         let (mut body, mut count, mut last, mut more) = (vec![b'['], 0, 0, false);
-        let mut until = None;
         for stream in self.streams(&snapshot.view.state) {
             let entry = to_json(&StreamState::in_snapshot(snapshot, stream));
             more = count == longest || count > 0 && body.len() + entry.len() > room;
@@ -169,18 +207,19 @@ impl Wanted {
             body.extend_from_slice(&entry);
             (count, last) = (count + 1, stream.seq);
         }
-        if let Some((engine, mark)) = self.marked(snapshot) {
+        let (marked, until) = self.marked(snapshot);
+        for item in &marked {
             if count > 0 {
                 body.push(b',');
             }
-            body.extend_from_slice(&to_json(&StreamState::of_mark(engine, mark, |at| snapshot.shown(at))));
-            until = Some(mark.until_ms);
+            body.extend_from_slice(&to_json(item));
+            count += 1;
         }
         body.push(b']');
         let more = more.then(|| self.spelled(self.limit, Some(last)));
         // Digits and percent-encoded text are valid in a header.
         let next = more.and_then(|query| format!("<?{query}>; rel=\"next\"").try_into().ok());
-        Page { body, next, until, by_key: false }
+        Page { next, until, ..body.into() }
     }
 }
 
@@ -292,7 +331,8 @@ mod tests {
     #[test]
     fn different_lists_have_different_parameters() {
         let spelled = |container: Option<&str>, started, limit, cursor| {
-            Wanted { container: container.map(Into::into), started, limit, cursor }.parameters()
+            let container = container.map(Into::into);
+            Wanted { container, started, limit, cursor, foreseen: 0 }.parameters()
         };
         let of_acexy = spelled(Some("abc"), Some(true), None, None);
         assert_eq!(of_acexy, "container_id=abc&status=started", "as Acexy asks");

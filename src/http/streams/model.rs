@@ -2,16 +2,36 @@
 
 use std::sync::Arc;
 
-use acefleet_registry::mark::{Mark, MarkKind};
+use acefleet_registry::mark::MarkKind;
 use acefleet_registry::stream::{KeyType, StreamStatus};
 use acefleet_registry::{Elapsed, Engine, Stream, WallMs};
 use serde::Serialize;
+use strum::AsRefStr;
 use utoipa::ToSchema;
 
 use crate::fleet::series::Last;
 use crate::http::answer::snapshot::{Sight, Snapshot};
 use crate::http::answer::time::zulu;
 use crate::peers::StreamSample;
+
+/// Why an engine counts as taken although no stream is known on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, AsRefStr)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub(crate) enum Taken {
+    /// A caller was given it.
+    HandOut,
+    /// A client is about to take it.
+    Foreseen,
+}
+
+impl From<MarkKind> for Taken {
+    fn from(kind: MarkKind) -> Self {
+        match kind {
+            MarkKind::HandOut => Self::HandOut,
+        }
+    }
+}
 
 /// A stream, started or ended.
 #[derive(Debug, Serialize, ToSchema)]
@@ -61,7 +81,7 @@ pub(crate) struct StreamState {
     /// Only of an item that stands for a client on its way to the engine, and for no stream: why the engine counts as taken.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, example = "hand_out")]
-    pub mark: Option<MarkKind>,
+    pub mark: Option<Taken>,
     /// Peers, newest figure.
     pub peers: Option<i64>,
     /// Download speed, KB/s.
@@ -119,10 +139,10 @@ impl StreamState {
         Self::of(stream, None, sight.last_of(stream), |at| sight.shown(at))
     }
 
-    /// What clients that choose engines by their streams see of a mark: a stream that nobody can ask about.
-    pub fn of_mark(engine: &Engine, mark: &Mark, shown: impl Fn(Elapsed) -> WallMs) -> Self {
+    /// What clients that choose engines by their streams see of one that is on the way: a stream that nobody can ask about.
+    pub fn on_the_way(engine: &Engine, taken: Taken, since: WallMs) -> Self {
         Self {
-            id: format!("{}|{}", mark.kind.as_str(), engine.container_name),
+            id: format!("{}|{}", taken.as_ref(), engine.container_name),
             key_type: KeyType::ContentId,
             key: String::new(),
             container_id: engine.container_id.as_deref().unwrap_or_default().to_owned(),
@@ -130,14 +150,14 @@ impl StreamState {
             stat_url: String::new(),
             command_url: String::new(),
             is_live: true,
-            started_at: zulu(shown(mark.since_ms)),
+            started_at: zulu(since),
             ended_at: None,
             end_reason: None,
             engine: None,
             node: None,
             found: false,
             status: StreamStatus::Started,
-            mark: Some(mark.kind),
+            mark: Some(taken),
             peers: None,
             speed_down: None,
             speed_up: None,

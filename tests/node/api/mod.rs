@@ -14,6 +14,7 @@ pub mod events;
 mod feed;
 mod feed_readers;
 mod feed_slow;
+mod foreseen;
 mod hand_outs;
 mod hostile;
 mod keys;

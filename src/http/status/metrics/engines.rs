@@ -113,6 +113,8 @@ fn counts(scrape: &Scrape, app: &App, snapshot: &Snapshot) -> prometheus::Result
     let by_kind = MarkKind::ALL.each_ref().map(|kind| (kind.as_str(), of_kind(*kind)));
     let help = "Engines without a stream that count as taken";
     scrape.gauges("acefleet_marked_engines", help, "kind", &by_kind)?;
+    let help = "Choices of clients that this node foresaw, by how they ended";
+    scrape.counters("acefleet_foreseen_total", help, "end", &app.fleet().foreseen_ends().counts())?;
     scrape.gauge("orch_extra_engines", "Engines above MIN_REPLICAS", extra as f64)?;
     let unknown = total - healthy - unhealthy;
     let by_health =

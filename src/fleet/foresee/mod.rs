@@ -1,0 +1,281 @@
+//! Foresees which engine a client is about to take, so that others are led elsewhere
+//! ([ADR 0049](../../../docs/adr/0049-the-next-engine-is-foreseen.md)).
+//!
+//! - [`choice`]: the client's rule
+//! - [`sweeps`]: which reads belong to one choice
+//! - [`marks`]: which engines clients are about to take
+//!
+//! All of it is soft state. It changes what the reads of a choice show, and no count, no placement and no other answer.
+
+mod choice;
+mod marks;
+mod sweeps;
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use acefleet_registry::{EngineId, NodeId};
+use tokio::sync::Notify;
+
+use crate::fleet::Fleet;
+use crate::op_id::new_op_id;
+use crate::peers::{Answer, Claim, Foreseen, Question};
+
+pub use choice::{Listed, Listing};
+use marks::{End, Mark, Marks, STANDS};
+use sweeps::{Progress, STALLED, Sweeps};
+pub use sweeps::{Reading, SweepId};
+
+/// The leader answers within this time, or the node chooses by its own marks.
+const ASK_WITHIN: Duration = Duration::from_millis(100);
+/// After a leader did not, the node asks none for so long.
+const RESTS: Duration = Duration::from_secs(1);
+/// An answer waits for the sweep before for so long at the most: clients give up after 3 s.
+const HELD_MOST: Duration = Duration::from_secs(1);
+
+/// How the marks of this node ended.
+#[derive(Debug, Default)]
+pub struct Ends {
+    taken: AtomicU64,
+    lapsed: AtomicU64,
+    unfinished: AtomicU64,
+}
+
+impl Ends {
+    /// The counts by name: `taken`, a stream started on the engine; `lapsed`, none did within 20 s; `unfinished`, the client did not ask
+    /// for all engines.
+    #[must_use]
+    pub fn counts(&self) -> [(&'static str, u64); 3] {
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        [
+            ("taken", count(&self.taken)),
+            ("lapsed", count(&self.lapsed)),
+            ("unfinished", count(&self.unfinished)),
+        ]
+    }
+}
+
+/// What this node foresees.
+#[derive(Debug, Default)]
+pub(super) struct Foresight {
+    marks: Mutex<Marks>,
+    sweeps: Mutex<Sweeps>,
+    rests_until: Mutex<Option<Instant>>,
+    /// A sweep has gone on or ended.
+    moved: Notify,
+    ends: Ends,
+}
+
+/// Nothing that these locks guard is left half done by a panic elsewhere.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Fleet {
+    fn foresight(&self) -> &Foresight {
+        &self.parts.foresight
+    }
+
+    /// How the marks of this node ended.
+    #[must_use]
+    pub fn foreseen_ends(&self) -> &Ends {
+        self.settle_marks();
+        &self.foresight().ends
+    }
+
+    /// A client got the list of engines.
+    pub fn foresee_list(&self, client: IpAddr, listing: &Arc<Listing>) {
+        if self.config().foresee {
+            locked(&self.foresight().sweeps).listed(client, listing, Instant::now());
+        }
+    }
+
+    /// A client reported a stream.
+    pub fn foresee_player(&self, client: IpAddr) {
+        if self.config().foresee {
+            locked(&self.foresight().sweeps).played(client);
+        }
+    }
+
+    /// A client asks for the started streams of an engine, by its published id. What this read is decides what it is shown; see
+    /// [`Self::foreseen`].
+    #[must_use]
+    pub fn foresee_read(&self, client: IpAddr, container: &str) -> Reading {
+        if !self.config().foresee {
+            return Reading::Alone;
+        }
+        let reading = locked(&self.foresight().sweeps).read(client, container, Instant::now());
+        if let Reading::GoesOn(_) | Reading::Waits(..) = reading {
+            self.foresight().moved.notify_waiters();
+        }
+        reading
+    }
+
+    /// So many streams more than run there does a read show, because other clients are about to take the engine. Waits for the leader at
+    /// the begin of a sweep, and while the sweep before has to go on, both for a bounded time.
+    pub async fn foreseen(&self, reading: Reading) -> u32 {
+        let reading = match reading {
+            Reading::Begins { client, listing } => self.begin(client, listing).await,
+            other => other,
+        };
+        match reading {
+            Reading::Alone | Reading::Begins { .. } => 0,
+            Reading::GoesOn(more) => more,
+            Reading::Waits(id, more) => {
+                self.wait_for_the_one_before(id).await;
+                more
+            }
+        }
+    }
+
+    async fn begin(&self, client: IpAddr, listing: Arc<Listing>) -> Reading {
+        let Some((number, foreseen)) = self.claim(client, &listing).await else { return Reading::Alone };
+        let others: BTreeMap<EngineId, u32> = foreseen.others.into_iter().collect();
+        let now = Instant::now();
+        let reading = locked(&self.foresight().sweeps).begin(client, number, listing, Arc::new(others), now);
+        tokio::spawn(self.clone().watch(SweepId { client, number }));
+        reading
+    }
+
+    /// Waits until a sweep is over, and takes its mark back if its client did not go on.
+    async fn watch(self, id: SweepId) {
+        loop {
+            tokio::time::sleep(STALLED).await;
+            let progress = locked(&self.foresight().sweeps).look(id, Instant::now());
+            match progress {
+                Progress::Open => {}
+                Progress::Complete => return,
+                Progress::Stalled => break,
+            }
+        }
+        let foresight = self.foresight();
+        foresight.moved.notify_waiters();
+        let me = self.cluster().node_id();
+        if locked(&foresight.marks).take_back(me, id.number) {
+            foresight.ends.unfinished.fetch_add(1, Ordering::Relaxed);
+        }
+        if let Some(leader) = self.asked_leader() {
+            let told =
+                self.ask_owner(leader, Question::TakeBack(id.number), Instant::now() + ASK_WITHIN).await;
+            if let Err(error) = told {
+                tracing::debug!(%error, "the leader keeps a mark whose client has gone, for 20 s");
+            }
+        }
+    }
+
+    async fn wait_for_the_one_before(&self, id: SweepId) {
+        /// A client that goes away while it waits stops its sweep.
+        struct Held<'a>(&'a Foresight, SweepId);
+        impl Drop for Held<'_> {
+            fn drop(&mut self) {
+                locked(&self.0.sweeps).give_up(self.1);
+                self.0.moved.notify_waiters();
+            }
+        }
+        let foresight = self.foresight();
+        let held = Held(foresight, id);
+        let until = Instant::now() + HELD_MOST;
+        loop {
+            // Before the look, so that no move is missed.
+            let mut moved = std::pin::pin!(foresight.moved.notified());
+            moved.as_mut().enable();
+            let now = Instant::now();
+            let looked = locked(&foresight.sweeps).release(id, now);
+            match looked {
+                Err(wait) if now < until => {
+                    let next = until.min(now + wait.max(Duration::from_millis(1)));
+                    let _ = tokio::time::timeout_at(next.into(), moved).await;
+                }
+                _ => break,
+            }
+        }
+        drop(held);
+    }
+
+    /// Which engine a client is led to: the leader says, as it knows the marks of all nodes.
+    /// With the number of the mark.
+    async fn claim(&self, client: IpAddr, listing: &Listing) -> Option<(u64, Foreseen)> {
+        let (foresight, me) = (self.foresight(), self.cluster().node_id());
+        // Never one of an earlier life of this node, which the leader may still know.
+        let next = || new_op_id().1;
+        self.settle_marks();
+        let (view, moment) = (self.view(), self.cluster().moment());
+        let candidates = listing.candidates(|engine| {
+            let running = view.state.active_streams(engine);
+            let marked =
+                view.state.engine(engine).is_some_and(|known| view.state.mark(known, moment).is_some());
+            u32::try_from(running).unwrap_or(u32::MAX).saturating_add(u32::from(marked))
+        });
+        let mut claim = Claim { number: next(), candidates, own: Vec::new() };
+        if let Some(leader) = self.asked_leader() {
+            claim.own = locked(&foresight.marks).told_by(me, Instant::now());
+            let question = Question::Foresee(claim.clone());
+            match self.ask_owner(leader, question, Instant::now() + ASK_WITHIN).await {
+                Ok(Answer::Foreseen(foreseen)) => {
+                    if let Some(foreseen) = &foreseen {
+                        let of_it =
+                            |candidate: &&crate::peers::Candidate| candidate.engine == foreseen.engine;
+                        let was_free = claim.candidates.iter().find(of_it).is_some_and(|it| it.streams == 0);
+                        locked(&foresight.marks).note(Mark {
+                            by: me,
+                            number: claim.number,
+                            engine: foreseen.engine,
+                            since: foreseen.since,
+                            until: Instant::now() + STANDS,
+                            client: Some(client),
+                            was_free,
+                        });
+                    }
+                    return foreseen.map(|foreseen| (claim.number, foreseen));
+                }
+                Ok(_) => tracing::warn!("the leader answered another question than which engine is foreseen"),
+                Err(error) => tracing::debug!(%error, "the leader does not say which engine is foreseen"),
+            }
+            *locked(&foresight.rests_until) = Some(Instant::now() + RESTS);
+            // The leader may have noted the other number, for another engine.
+            claim = Claim { number: next(), own: Vec::new(), ..claim };
+        }
+        let moment = self.cluster().moment();
+        let foreseen = locked(&foresight.marks).claim(me, &claim, moment, Instant::now(), Some(client))?;
+        Some((claim.number, foreseen))
+    }
+
+    /// The leader, when it is another node and answers lately.
+    fn asked_leader(&self) -> Option<NodeId> {
+        let leader = self.cluster().status().leader?;
+        let rests = locked(&self.foresight().rests_until).is_some_and(|until| Instant::now() < until);
+        (leader != self.cluster().node_id() && !rests).then_some(leader)
+    }
+
+    /// Answers another node whose client is about to choose.
+    pub(super) fn foresee_for(&self, by: NodeId, claim: &Claim) -> Option<Foreseen> {
+        self.settle_marks();
+        let moment = self.cluster().moment();
+        locked(&self.foresight().marks).claim(by, claim, moment, Instant::now(), None)
+    }
+
+    /// The client of another node's mark did not go on.
+    pub(super) fn take_back_for(&self, by: NodeId, number: u64) {
+        locked(&self.foresight().marks).take_back(by, number);
+    }
+
+    fn settle_marks(&self) {
+        let (foresight, me) = (self.foresight(), self.cluster().node_id());
+        let over = locked(&foresight.marks).settle(&self.view().state, Instant::now());
+        for (mark, end) in over.into_iter().filter(|(mark, _)| mark.by == me) {
+            match end {
+                End::Taken => foresight.ends.taken.fetch_add(1, Ordering::Relaxed),
+                End::Lapsed => {
+                    if let Some(client) = mark.client.filter(|_| mark.was_free) {
+                        locked(&foresight.sweeps).lapsed(client);
+                    }
+                    foresight.ends.lapsed.fetch_add(1, Ordering::Relaxed)
+                }
+                End::Gone => continue,
+            };
+        }
+    }
+}
