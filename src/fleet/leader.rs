@@ -79,6 +79,7 @@ pub async fn run(fleet: Fleet, cancel: CancellationToken) {
             () = tokio::time::sleep(rest) => {}
             changed = changes.changed() => if changed.is_err() { return },
             changed = leadership.changed() => if changed.is_err() { return },
+            () = fleet.foreseen_more() => {}
         }
     }
 }
@@ -162,6 +163,7 @@ fn watch(
         members: members.map(|id| (id, told.get(&id).copied().flatten())).collect(),
         contacts: view.state.nodes().map(|node| (node.info.id, contact(node.info.id))).collect(),
         tries: soft.tries.clone(),
+        foreseen: fleet.foreseen_engines(),
         led_ms: millis(since.elapsed()),
         heartbeat_ms: config.timing.heartbeat_ms,
     }

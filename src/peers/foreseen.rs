@@ -45,6 +45,8 @@ pub struct Foreseen {
     pub engine: EngineId,
     /// Since when it is marked.
     pub since: Elapsed,
+    /// Revision of the leader's registry: a stream that has taken the place of a mark is in it.
+    pub revision: u64,
     /// Marks of others, by engine.
     pub others: Vec<(EngineId, u32)>,
 }

@@ -1,6 +1,6 @@
 //! Which engines clients are about to take. The leader's table has the marks of all nodes, that of another node its own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -110,12 +110,14 @@ impl Marks {
     }
 
     /// Chooses for a client of a node: the engine that the client takes when it sees all other marks. One engine always shows its true
-    /// count, and that is this one. `None` when there is nothing to choose from.
+    /// count, and that is this one. `None` when there is nothing to choose from. `streams` are those that run here: a mark that a stream
+    /// has replaced here must not be missed by a node whose registry lags behind.
     pub fn claim(
         &mut self,
         by: NodeId,
         claim: &Claim,
-        moment: Elapsed,
+        streams: impl Fn(EngineId) -> u32,
+        (moment, revision): (Elapsed, u64),
         now: Instant,
         client: Option<IpAddr>,
     ) -> Option<Foreseen> {
@@ -125,14 +127,21 @@ impl Marks {
             let until = now + left;
             self.note(Mark { by, number, engine, since, until, client: None, was_free: false });
         }
-        let candidates = claim.candidates.get(..CANDIDATES_MAX).unwrap_or(&claim.candidates);
+        let known = claim.candidates.iter().take(CANDIDATES_MAX);
+        let candidates: Vec<Candidate> =
+            known.map(|it| Candidate { streams: it.streams.max(streams(it.engine)), ..*it }).collect();
         let mut others = self.counts();
-        let Candidate { engine, streams, .. } = *choose(candidates, &others)?;
+        let Candidate { engine, streams, .. } = *choose(&candidates, &others)?;
         others.remove(&engine);
         let (number, until) = (claim.number, now + STANDS);
         let was_free = streams == 0;
         self.note(Mark { by, number, engine, since: moment, until, client, was_free });
-        Some(Foreseen { engine, since: moment, others: others.into_iter().collect() })
+        Some(Foreseen { engine, since: moment, revision, others: others.into_iter().collect() })
+    }
+
+    /// The engines that are marked.
+    pub fn engines(&self) -> BTreeSet<EngineId> {
+        self.0.iter().map(|mark| mark.engine).collect()
     }
 
     fn counts(&self) -> BTreeMap<EngineId, u32> {

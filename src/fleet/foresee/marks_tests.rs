@@ -87,15 +87,15 @@ fn each_claim_gets_an_engine_of_its_own_while_there_are_some_and_sees_the_others
     let (mut marks, now) = (Marks::default(), Instant::now());
     let mut got = Vec::new();
     for n in 0..3 {
-        let foreseen = marks.claim(ME, &claim(n, &engines), world.moment(), now, None).unwrap();
+        let foreseen = marks.claim(ME, &claim(n, &engines), |_| 0, (world.moment(), 1), now, None).unwrap();
         assert_eq!(foreseen.others, got.iter().map(|id| (*id, 1)).collect::<Vec<_>>());
         got.push(foreseen.engine);
     }
     assert_eq!(got, engines, "in the order of the client");
-    let more = marks.claim(ME, &claim(3, &engines), world.moment(), now, None).unwrap();
+    let more = marks.claim(ME, &claim(3, &engines), |_| 0, (world.moment(), 1), now, None).unwrap();
     assert_eq!(more.engine, engines[0]);
     assert!(!more.others.iter().any(|(id, _)| *id == more.engine), "one engine shows its true count");
-    assert!(marks.claim(ME, &claim(4, &[]), world.moment(), now, None).is_none());
+    assert!(marks.claim(ME, &claim(4, &[]), |_| 0, (world.moment(), 1), now, None).is_none());
 }
 
 #[test]
@@ -106,7 +106,7 @@ fn a_stream_that_starts_takes_the_place_of_one_mark() {
     world.finish("before");
     world.at += 1;
     for n in 0..2 {
-        marks.claim(ME, &claim(n, &engines), world.moment(), now, None).unwrap();
+        marks.claim(ME, &claim(n, &engines), |_| 0, (world.moment(), 1), now, None).unwrap();
     }
     assert_eq!(marks.settle(&world.state, now).len(), 0, "the stream of before is another client's");
     world.play(0, "one");
@@ -123,11 +123,11 @@ fn a_stream_that_starts_takes_the_place_of_one_mark() {
 fn marks_end_after_their_time_and_with_their_engine() {
     let (mut world, engines) = World::with_engines(2);
     let (mut marks, now) = (Marks::default(), Instant::now());
-    marks.claim(ME, &claim(0, &engines), world.moment(), now, None).unwrap();
+    marks.claim(ME, &claim(0, &engines), |_| 0, (world.moment(), 1), now, None).unwrap();
     let late = now + STANDS;
     assert_eq!(marks.settle(&world.state, late - Duration::from_millis(1)).len(), 0);
     assert_eq!(marks.settle(&world.state, late)[0].1, End::Lapsed);
-    marks.claim(ME, &claim(1, &engines), world.moment(), now, None).unwrap();
+    marks.claim(ME, &claim(1, &engines), |_| 0, (world.moment(), 1), now, None).unwrap();
     let emptied = State::default();
     assert_eq!(marks.settle(&emptied, now)[0].1, End::Gone);
     world.play(0, "s");
@@ -138,14 +138,14 @@ fn marks_end_after_their_time_and_with_their_engine() {
 fn a_new_leader_learns_what_a_node_has_marked_before() {
     let (world, engines) = World::with_engines(2);
     let (mut own, mut leader, now) = (Marks::default(), Marks::default(), Instant::now());
-    own.claim(OTHER, &claim(7, &engines), world.moment(), now, None).unwrap();
+    own.claim(OTHER, &claim(7, &engines), |_| 0, (world.moment(), 1), now, None).unwrap();
     let mut next = claim(8, &engines);
     next.own = own.told_by(OTHER, now);
-    let led = leader.claim(OTHER, &next, world.moment(), now, None).unwrap();
+    let led = leader.claim(OTHER, &next, |_| 0, (world.moment(), 1), now, None).unwrap();
     assert_eq!((led.engine, led.others), (engines[1], vec![(engines[0], 1)]));
     // Told again, it counts once.
     next.number = 9;
-    assert_eq!(leader.claim(OTHER, &next, world.moment(), now, None).unwrap().others.len(), 1);
+    assert_eq!(leader.claim(OTHER, &next, |_| 0, (world.moment(), 1), now, None).unwrap().others.len(), 1);
     assert!(leader.take_back(OTHER, 7) && !leader.take_back(ME, 8));
 }
 
@@ -157,7 +157,7 @@ fn what_a_node_tells_is_bounded() {
     for from in 0..10u64 {
         let own = (0..2_000).map(told).collect();
         let claim = Claim { number: 5_000, own, ..claim(0, &engines) };
-        marks.claim(NodeId(from), &claim, world.moment(), now, None).unwrap();
+        marks.claim(NodeId(from), &claim, |_| 0, (world.moment(), 1), now, None).unwrap();
     }
     assert_eq!(marks.0.len(), MARKS_MAX);
     assert!(marks.0.iter().all(|mark| mark.until <= now + STANDS), "none stands for longer");

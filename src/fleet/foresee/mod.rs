@@ -11,13 +11,13 @@ mod choice;
 mod marks;
 mod sweeps;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use acefleet_registry::{EngineId, NodeId};
+use acefleet_registry::{Elapsed, EngineId, NodeId, State};
 use tokio::sync::Notify;
 
 use crate::fleet::Fleet;
@@ -66,12 +66,20 @@ pub(super) struct Foresight {
     rests_until: Mutex<Option<Instant>>,
     /// A sweep has gone on or ended.
     moved: Notify,
+    /// There is another mark.
+    marked: Notify,
     ends: Ends,
 }
 
 /// Nothing that these locks guard is left half done by a panic elsewhere.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Started streams that an answer shows for an engine without any foreseen one.
+fn shown(state: &State, engine: EngineId, moment: Elapsed) -> u32 {
+    let is_marked = state.engine(engine).is_some_and(|known| state.mark(known, moment).is_some());
+    u32::try_from(state.active_streams(engine)).unwrap_or(u32::MAX).saturating_add(u32::from(is_marked))
 }
 
 impl Fleet {
@@ -202,13 +210,9 @@ impl Fleet {
         // Never one of an earlier life of this node, which the leader may still know.
         let next = || new_op_id().1;
         self.settle_marks();
-        let (view, moment) = (self.view(), self.cluster().moment());
-        let candidates = listing.candidates(|engine| {
-            let running = view.state.active_streams(engine);
-            let marked =
-                view.state.engine(engine).is_some_and(|known| view.state.mark(known, moment).is_some());
-            u32::try_from(running).unwrap_or(u32::MAX).saturating_add(u32::from(marked))
-        });
+        let view = self.view();
+        let moment = self.cluster().moment();
+        let candidates = listing.candidates(|engine| shown(&view.state, engine, moment));
         let mut claim = Claim { number: next(), candidates, own: Vec::new() };
         if let Some(leader) = self.asked_leader() {
             claim.own = locked(&foresight.marks).told_by(me, Instant::now());
@@ -229,6 +233,9 @@ impl Fleet {
                             was_free,
                         });
                     }
+                    let seen = foreseen.as_ref().map_or(0, |foreseen| foreseen.revision);
+                    // Streams that have taken the place of marks there run here then, too.
+                    self.cluster().wait_revision(seen, Instant::now() + ASK_WITHIN).await;
                     return foreseen.map(|foreseen| (claim.number, foreseen));
                 }
                 Ok(_) => tracing::warn!("the leader answered another question than which engine is foreseen"),
@@ -238,8 +245,7 @@ impl Fleet {
             // The leader may have noted the other number, for another engine.
             claim = Claim { number: next(), own: Vec::new(), ..claim };
         }
-        let moment = self.cluster().moment();
-        let foreseen = locked(&foresight.marks).claim(me, &claim, moment, Instant::now(), Some(client))?;
+        let foreseen = self.claim_here(me, &claim, Some(client))?;
         Some((claim.number, foreseen))
     }
 
@@ -253,13 +259,35 @@ impl Fleet {
     /// Answers another node whose client is about to choose.
     pub(super) fn foresee_for(&self, by: NodeId, claim: &Claim) -> Option<Foreseen> {
         self.settle_marks();
-        let moment = self.cluster().moment();
-        locked(&self.foresight().marks).claim(by, claim, moment, Instant::now(), None)
+        self.claim_here(by, claim, None)
+    }
+
+    fn claim_here(&self, by: NodeId, claim: &Claim, client: Option<IpAddr>) -> Option<Foreseen> {
+        let (view, moment) = (self.view(), self.cluster().moment());
+        let streams = |engine| shown(&view.state, engine, moment);
+        let stamp = (moment, view.revision);
+        let claimed =
+            locked(&self.foresight().marks).claim(by, claim, streams, stamp, Instant::now(), client);
+        if claimed.is_some() {
+            self.foresight().marked.notify_one();
+        }
+        claimed
     }
 
     /// The client of another node's mark did not go on.
     pub(super) fn take_back_for(&self, by: NodeId, number: u64) {
         locked(&self.foresight().marks).take_back(by, number);
+    }
+
+    /// Engines that clients are about to take, as far as this node knows.
+    pub(super) fn foreseen_engines(&self) -> BTreeSet<EngineId> {
+        self.settle_marks();
+        locked(&self.foresight().marks).engines()
+    }
+
+    /// Waits until another engine is about to be taken.
+    pub(super) async fn foreseen_more(&self) {
+        self.foresight().marked.notified().await;
     }
 
     fn settle_marks(&self) {

@@ -139,7 +139,7 @@ fn play(nodes: usize, choices: usize, engines: u64, turns: &[usize]) -> Vec<Engi
             number += 1;
             let claim = Claim { number, candidates: listing.candidates(|_| 0), own: vec![] };
             let by = NodeId(choice.node as u64);
-            let foreseen = marks.claim(by, &claim, Elapsed(0), now, None).unwrap();
+            let foreseen = marks.claim(by, &claim, |_| 0, (Elapsed(0), 1), now, None).unwrap();
             choice.target = foreseen.engine;
             let others = Arc::new(foreseen.others.into_iter().collect());
             reading = own.begin(client, number, listing, others, now);

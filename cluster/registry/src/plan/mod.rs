@@ -3,7 +3,7 @@
 //!
 //! - `members`: levels, settings, former members; `liveness`: who is down, and what that strands
 //! - `reservations`: those that their hosts do not start in time
-//! - `floors`, `replacements`: engines to be started; `short`: why not
+//! - `floors`, `replacements`: engines to be started; `short`: why not; `foreseen`: engines that are about to be taken
 //! - `idle`, `unlisted`, `vpn`: engines that leave
 //! - `ahead`: what these steps come to; [`consequences()`](consequences::consequences): what other settings would change of that
 //! - [`waits`]: what is due later, and why not now; `wait_texts`: the same for people
@@ -11,6 +11,7 @@
 mod ahead;
 pub mod consequences;
 mod floors;
+mod foreseen;
 mod idle;
 mod liveness;
 mod members;
@@ -54,6 +55,8 @@ pub struct Watch {
     pub contacts: Contacts,
     /// What asking the engines of silent hosts has come to.
     pub tries: Tries,
+    /// Engines that clients are about to take.
+    pub foreseen: BTreeSet<EngineId>,
     /// Milliseconds for which it has led and watched without a break.
     pub led_ms: u64,
     /// Milliseconds between two heartbeats.
@@ -155,6 +158,7 @@ fn starts(state: &State, hosts: &Candidates, now_ms: Elapsed) -> (Missing, BTree
 
 /// Engines to be started, and engines that leave.
 fn engines(state: &State, watch: &Watch, now_ms: Elapsed) -> Plan {
+    let state = &*foreseen::taken(state, &watch.foreseen, now_ms);
     let (missing, active) = starts(state, &watch.candidates(state), now_ms);
     let starting = missing.held_back || !missing.plan.commands.is_empty() || state.has_reservations();
     let off_vpn = vpn::off_vpn(state, &missing, &active, now_ms);

@@ -6,7 +6,7 @@ use acefleet_registry::breaker::BreakerState;
 use acefleet_registry::cause::Cause;
 use acefleet_registry::command::StopWhen;
 use acefleet_registry::engine::{Health, Phase};
-use acefleet_registry::plan::{Wait, next, stop_idle};
+use acefleet_registry::plan::{Wait, Watch, next, stop_idle};
 use acefleet_registry::policy::PortRange;
 use acefleet_registry::rules::liveness::Contact;
 use acefleet_registry::rules::standing::Keeps;
@@ -96,6 +96,27 @@ fn engines_in_use_are_replaced_in_the_free_floor() {
     world.begin(playing("k", "s", 19_000));
     settle(&mut world);
     assert_eq!((world.state.supply(), world.state.free_supply()), (3, 2));
+}
+
+#[test]
+fn engines_that_clients_are_about_to_take_are_replaced_in_the_free_floor_and_only_there() {
+    let mut world =
+        with(2, |policy| (policy.min_free_replicas, policy.auto_delete, policy.grace_ms) = (2, true, 0));
+    settle(&mut world);
+    start_reserved(&mut world);
+    let foreseen: BTreeSet<EngineId> = world.state.live_engines().map(|engine| engine.id).take(1).collect();
+    let watched =
+        |world: &World| Watch { foreseen: foreseen.clone(), ..watch(&world.state, &world.eligible()) };
+    let commands = next(&world.state, &watched(&world), world.now).commands;
+    assert!(matches!(*commands, [Command::Reserve(_)]), "{commands:?}");
+    for command in commands {
+        world.run(command);
+    }
+    start_reserved(&mut world);
+    assert_eq!(next(&world.state, &watched(&world), world.now).commands, vec![], "nothing flaps meanwhile");
+    assert_eq!((world.state.supply(), world.state.free_supply()), (3, 3), "no count knows of it");
+    // The client did not come.
+    assert!(!plan(&world.state, &world.eligible(), world.now.plus(1)).is_empty(), "one too many leaves");
 }
 
 #[test]

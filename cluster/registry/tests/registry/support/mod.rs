@@ -37,6 +37,7 @@ pub fn watch(state: &State, answering: &BTreeSet<NodeId>) -> Watch {
         members: nodes().map(|id| (id, Some(state.level()))).collect(),
         contacts: nodes().map(|id| (id, if answering.contains(&id) { answers } else { silent })).collect(),
         tries: Tries::new(),
+        foreseen: BTreeSet::new(),
         led_ms: 3_600_000,
         heartbeat_ms: 100,
     }
