@@ -80,6 +80,7 @@ pub mod sockets;
 pub mod spec;
 mod starting;
 mod stopping;
+mod stream_detail;
 mod tails;
 mod usage;
 pub mod variant;

@@ -98,6 +98,9 @@ pub(crate) async fn answer(fleet: &Fleet, question: Question) -> anyhow::Result<
             Answer::Adoptions(agent.adopt_left_behind(force, by).await?)
         }
         Question::StreamStats { stream, since_ms } => Answer::Samples(agent.samples(&stream, since_ms)),
+        Question::StreamDetail { stream, detail } => {
+            Answer::StreamDetail(agent.stream_detail(&stream, detail).await?)
+        }
         Question::Series { of, since_s } => Answer::Series(fleet.own_series(&of, since_s)),
         Question::StopSession { engine, command_url } => {
             agent.stop_session(engine, &command_url).await?;

@@ -7,7 +7,7 @@ use acefleet_registry::stream::StreamEnd;
 use acefleet_registry::{Command, WallMs};
 
 use crate::fleet::{Fleet, FleetError, containers};
-use crate::peers::{Answer, Question, StreamSample};
+use crate::peers::{Answer, Detail, Details, Question, StreamSample};
 
 impl Fleet {
     /// Samples of a stream, oldest first. Empty for an unknown stream or one outside the cluster.
@@ -28,6 +28,23 @@ impl Fleet {
         match self.ask_owner(engine.node, question, containers::soon()).await? {
             Answer::Samples(samples) => Ok(samples),
             _ => Err(self.unexpected(engine.node)),
+        }
+    }
+
+    /// What the engine of a stream says of it, asked at this moment.
+    ///
+    /// # Errors
+    /// When the stream runs on no engine of this cluster, or the engine or its node does not answer.
+    pub async fn stream_detail(&self, id: &str, detail: Detail) -> Result<Details, FleetError> {
+        let view = self.view();
+        let engine = view.state.stream(id).and_then(|stream| view.state.engine(stream.engine?));
+        let outside =
+            || FleetError::NotFound("the engine of the stream is not one of this cluster".to_owned());
+        let node = engine.ok_or_else(outside)?.node;
+        let question = Question::StreamDetail { stream: id.to_owned(), detail };
+        match self.ask_owner(node, question, containers::soon()).await? {
+            Answer::StreamDetail(details) => Ok(details),
+            _ => Err(self.unexpected(node)),
         }
     }
 

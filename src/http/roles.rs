@@ -65,6 +65,8 @@ pub(crate) const OPERATIONS: &[(Method, &str, Needs)] = &[
     (Method::GET, "/engines/stats/total", Needs::Reading),
     (Method::GET, "/containers/{container_id}", Needs::Reading),
     (Method::GET, "/streams/{stream_id}/stats", Needs::Reading),
+    (Method::GET, "/streams/{stream_id}/livepos", Needs::Reading),
+    (Method::GET, "/streams/{stream_id}/extended-stats", Needs::Reading),
     (Method::GET, "/events", Needs::Reading),
     (Method::GET, "/events/stats", Needs::Reading),
     (Method::GET, "/events/stream", Needs::Reading),

@@ -64,6 +64,8 @@ fn prompt() -> OpenApiRouter<App> {
         .routes(routes!(streams::list))
         .routes(routes!(streams::stats))
         .routes(routes!(streams::stop))
+        .routes(routes!(streams::detail::livepos))
+        .routes(routes!(streams::detail::extended_stats))
         .routes(routes!(vpn::status))
         .routes(routes!(vpn::publicip))
         .routes(routes!(status::readiness::health))

@@ -6,6 +6,7 @@
 //! - [`container`]: a container in an answer, also as the API shows it
 //! - [`foreseen`]: which engine a client is about to take
 //! - [`report`]: what each node tells all others once a second
+//! - [`stream_detail`]: what an engine says of a stream when it is asked
 //! - [`series`]: figures of the last hour
 //! - [`soft`]: the last reports of all nodes
 
@@ -16,6 +17,7 @@ pub mod question;
 pub mod report;
 pub mod series;
 pub mod soft;
+pub mod stream_detail;
 
 pub use container::{ContainerView, PortBinding};
 pub use foreseen::{Candidate, Claim, Foreseen, ToldMark};
@@ -24,3 +26,4 @@ pub use question::{Adoption, Answer, PlanView, Question, WaitView};
 pub use report::{EngineSoft, EngineUsage, LeftBehind, NodeReport, StreamSample, VpnSoft};
 pub use series::{SeriesOf, SeriesPart};
 pub use soft::{SoftState, SoftView};
+pub use stream_detail::{Detail, Details, LivePosition, Position};

@@ -11,6 +11,7 @@ use crate::peers::foreseen::{Claim, Foreseen};
 use crate::peers::log::{LogPart, LogQuery, LogSource};
 use crate::peers::report::{NodeReport, StreamSample};
 use crate::peers::series::{SeriesOf, SeriesPart};
+use crate::peers::stream_detail::{Detail, Details};
 
 /// A question to another node.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -42,6 +43,13 @@ pub enum Question {
         stream: String,
         /// Time of day, inclusive.
         since_ms: Option<WallMs>,
+    },
+    /// What the engine of a stream says of it.
+    StreamDetail {
+        /// The stream.
+        stream: String,
+        /// What to ask.
+        detail: Detail,
     },
     /// Figures of the last hour that the node records.
     Series {
@@ -95,6 +103,8 @@ pub enum Answer {
     Adoptions(Vec<Adoption>),
     /// Samples.
     Samples(Vec<StreamSample>),
+    /// What the engine says.
+    StreamDetail(Details),
     /// Figures, if the node records them.
     Series(Option<SeriesPart>),
     /// The plan of a leader.

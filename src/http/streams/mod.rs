@@ -1,5 +1,8 @@
 //! `GET /streams`, `GET /streams/{stream_id}/stats`, `DELETE /streams/{stream_id}`.
+//!
+//! - [`detail`]: what an engine says of a stream
 
+pub(crate) mod detail;
 pub(crate) mod model;
 
 use std::sync::Arc;
