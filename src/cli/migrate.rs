@@ -24,6 +24,12 @@ pub struct Migrate {
     /// Its compose file; else the one here, when no file is named.
     #[arg(long, value_name = "FILE")]
     compose: Option<PathBuf>,
+    /// The service of the orchestrator in that file, where several look like it.
+    #[arg(long, value_name = "NAME")]
+    service: Option<String>,
+    /// Print the settings that count, with secrets, as a .env file for a node.
+    #[arg(long, conflicts_with = "json")]
+    print_env: bool,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -34,13 +40,16 @@ type Docker = Result<Seen, String>;
 
 /// Prints the verdicts, what runs here, and the steps.
 pub fn migrate(args: &Migrate) -> u8 {
-    let given = match migrate::gather(args.env.as_deref(), args.compose.as_deref()) {
+    let given = match migrate::gather(args.env.as_deref(), args.compose.as_deref(), args.service.as_deref()) {
         Ok(given) => given,
         Err(fault) => {
             output::complain(&fault.to_string());
             return CONFIGURATION;
         }
     };
+    if args.print_env {
+        return output::print(migrate::merged(&given.layers).trim_end());
+    }
     let read = given.read.clone();
     let mut judged = migrate::judge(given, Host::here());
     let is_startable = match judged.config.as_ref().map(config::startable) {
@@ -165,15 +174,22 @@ fn of_host(seen: &Seen) -> String {
         );
         lines.push(format!("Port {} of PORT_RANGE_HOST is taken by {by}.", taken.port));
     }
+    let table = |all: &[migrate::Found]| {
+        let rows = all.iter().map(|found| {
+            let port = found.host_port.map_or_else(|| "-".to_owned(), |port| port.to_string());
+            [shown(&found.name), port, shown(&found.image), "unknown".to_owned()]
+        });
+        columns(["ENGINE", "HOST PORT", "IMAGE", "STREAMS"], rows)
+    };
+    if !seen.unlabelled.is_empty() {
+        lines.push(format!("Engines with another label than CONTAINER_LABEL:\n{}", table(&seen.unlabelled)));
+    }
     let engines = match seen.engines.is_empty() {
-        true => "No engine with the old label runs here.".to_owned(),
-        false => {
-            let rows = seen.engines.iter().map(|found| {
-                let port = found.host_port.map_or_else(|| "-".to_owned(), |port| port.to_string());
-                [shown(&found.name), port, shown(&found.image), "unknown".to_owned()]
-            });
-            format!("Engines of before:\n{}", columns(["ENGINE", "HOST PORT", "IMAGE", "STREAMS"], rows))
+        true if !seen.unlabelled.is_empty() => {
+            "No engine with the label of these settings runs here.".to_owned()
         }
+        true => "No engine with the old label runs here.".to_owned(),
+        false => format!("Engines of before:\n{}", table(&seen.engines)),
     };
     lines.push(engines);
     lines.join("\n")

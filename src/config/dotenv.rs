@@ -5,9 +5,15 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::PathBuf;
 
+use super::dotenv_variables as variables;
 use super::layer::{Layer, Source};
 use super::report::Findings;
 use super::table::{PREFIX, is_known};
+
+/// Lines of one file that are looked at; no real one has so many.
+const ENTRIES_MAX: usize = 2_000;
+/// Bytes of all values that variables fill in: a short file could ask for any number.
+const FILLED_MAX: usize = 1 << 20;
 
 const ADVICE: &str = "write NAME=VALUE, and put single quotes round a value that has spaces or quotes in it";
 
@@ -16,9 +22,40 @@ pub fn layer(path: PathBuf, text: &str, findings: &mut Findings) -> Layer {
     let mut values = BTreeMap::new();
     let shown = path.display().to_string();
     let served = Cell::new(0);
-    for entry in dotenvy::from_read_iter(LineByLine { rest: text.as_bytes(), served: &served }) {
+    let Some(hidden) = variables::hidden(text) else {
+        findings.problem(&shown, format!("{shown}: it has the character U+F0024, which is for private use"));
+        return Layer { source: Source::DotEnv(path), values };
+    };
+    let mut filled = 0;
+    let entries = dotenvy::from_read_iter(LineByLine { rest: hidden.as_bytes(), served: &served });
+    for (count, entry) in entries.enumerate() {
+        if count == ENTRIES_MAX {
+            findings.problem(&shown, format!("{shown}: it has more than {ENTRIES_MAX} lines with values"));
+            break;
+        }
         match entry {
             Ok((name, value)) => {
+                let value = match fill(&name, &value, &values, &shown) {
+                    Ok((value, warning)) => {
+                        if let Some(unset) = warning {
+                            let note = if is_known(&name) { Findings::problem } else { Findings::warning };
+                            note(findings, &name, unset);
+                        }
+                        filled += value.len();
+                        value
+                    }
+                    Err(why) => {
+                        findings.problem(&name, why);
+                        variables::shown(&value)
+                    }
+                };
+                if filled > FILLED_MAX {
+                    findings.problem(
+                        &shown,
+                        format!("{shown}: its values are longer than {FILLED_MAX} bytes together"),
+                    );
+                    break;
+                }
                 // Two stray apostrophes make one value of all lines between them.
                 if let Some(inside) = value.lines().skip(1).map(name_of).find(|inside| is_known(inside)) {
                     let line = format!(
@@ -57,9 +94,33 @@ pub fn layer(path: PathBuf, text: &str, findings: &mut Findings) -> Layer {
     Layer { source: Source::DotEnv(path), values }
 }
 
+/// A value with its variables filled in, and what is to be known of those that nothing sets.
+///
+/// # Errors
+/// Why it cannot be filled in.
+fn fill(
+    name: &str,
+    value: &str,
+    before: &BTreeMap<String, String>,
+    shown: &str,
+) -> Result<(String, Option<String>), String> {
+    let filled = variables::filled(value, before).map_err(|why| {
+        format!("{name} ({shown}): {why}; put single quotes round a value that has a $ in it")
+    })?;
+    let unset: Vec<&str> = filled.unset.iter().map(String::as_str).take(3).collect();
+    let warning = (!unset.is_empty()).then(|| {
+        format!(
+            "{name} ({shown}): no line above it sets {}; put single quotes round a value that has a $ in it",
+            unset.join(", ")
+        )
+    });
+    Ok((filled.text, warning))
+}
+
 /// The name in a line; empty when there is none.
 fn name_of(line: &str) -> &str {
-    let Some((name, _)) = line.split_once('=') else { return "" };
+    // Some readers of such files take a colon, too.
+    let Some((name, _)) = line.split_once(['=', ':']) else { return "" };
     let name = name.trim();
     name.strip_prefix("export ").unwrap_or(name).trim()
 }

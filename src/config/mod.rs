@@ -2,7 +2,7 @@
 //! changed.
 //!
 //! - [`setting`], [`settings`], [`retired`], [`table`]: every name, with kind, default, example and meaning
-//! - [`layer`], [`sources`], [`dotenv`], [`toml_file`]: where values come from
+//! - [`layer`], [`sources`], [`dotenv`], `dotenv_variables`, [`interpolate`], [`toml_file`]: where values come from
 //! - [`names`]: unknown names and what was meant
 //! - [`reader`], [`parse`], [`docker`]: from text to values
 //! - [`assemble`]: from values to [`Config`], see [`values`]
@@ -18,10 +18,12 @@ pub mod capability;
 pub mod check;
 pub mod docker;
 pub mod dotenv;
+mod dotenv_variables;
 #[cfg(test)]
 mod fuzz_tests;
 pub mod image_pattern;
 pub mod image_reference;
+pub mod interpolate;
 pub mod label_pattern;
 pub mod layer;
 pub mod names;

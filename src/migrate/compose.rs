@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use crate::config::table;
 use crate::migrate::old;
@@ -13,6 +13,8 @@ use crate::migrate::old;
 pub const IMAGE: &str = "acestream-orchestrator";
 /// Settings of the orchestrator in a service that is recognized by them alone.
 const SETTINGS_MIN: usize = 3;
+/// Variables of one service; no real one has so many.
+const VARIABLES_MAX: usize = 2_000;
 
 /// A compose file.
 #[derive(Debug, Default, Deserialize)]
@@ -20,6 +22,9 @@ pub struct Project {
     /// Services by name.
     #[serde(default)]
     pub services: BTreeMap<String, Option<Service>>,
+    /// Other files whose content belongs to it.
+    #[serde(default)]
+    pub include: Option<IgnoredAny>,
 }
 
 /// A service.
@@ -37,6 +42,12 @@ pub struct Service {
     /// Files with more of them.
     #[serde(default)]
     pub env_file: EnvFiles,
+    /// Another service whose settings it has.
+    #[serde(default)]
+    pub extends: Option<IgnoredAny>,
+    /// Whether it is built from a folder.
+    #[serde(default)]
+    pub build: Option<IgnoredAny>,
 }
 
 /// Variables by name; without a value, one is passed on. As a map or as a list of `NAME=VALUE`.
@@ -151,32 +162,87 @@ pub fn parse(text: &str) -> Result<Project, NoCompose> {
         },
         with_snippet: false,
     };
-    serde_saphyr::from_str_with_options(text, options).map_err(|error| {
+    let project: Project = serde_saphyr::from_str_with_options(text, options).map_err(|error| {
         let line = error.location().map(|location| location.line()).filter(|line| *line > 0);
         line.map_or(NoCompose::Somewhere, NoCompose::At)
-    })
+    })?;
+    let is_long = |service: &Service| service.environment.0.len() > VARIABLES_MAX;
+    match project.services.values().flatten().any(is_long) {
+        true => Err(NoCompose::Somewhere),
+        false => Ok(project),
+    }
 }
 
-/// The service that looks most like the orchestrator, and its name: by its image, else by its name, else by its settings.
-#[must_use]
-pub fn orchestrator(project: &Project) -> Option<(&str, &Service)> {
+/// Why no service is taken for the orchestrator.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum NoService {
+    /// None looks like it.
+    #[error(
+        "no service in it looks like the orchestrator (by its image, its name or its settings): name it with --service"
+    )]
+    None,
+    /// Several look like it.
+    #[error("{0} look like the orchestrator: name one with --service")]
+    Several(String),
+    /// The one that was named is not there.
+    #[error("there is no service {0} in it")]
+    Unknown(String),
+}
+
+/// The service of this name, or the one that looks most like the orchestrator: by its image, else by its name, else by its settings.
+///
+/// # Errors
+/// When there is none, or more than one.
+pub fn orchestrator<'a>(
+    project: &'a Project,
+    named: Option<&str>,
+) -> Result<(&'a str, &'a Service), NoService> {
+    if let Some(named) = named {
+        let found = project.services.get_key_value(named);
+        let found = found.and_then(|(name, service)| Some((name.as_str(), service.as_ref()?)));
+        return found.ok_or_else(|| NoService::Unknown(named.to_owned()));
+    }
     let services =
         project.services.iter().filter_map(|(name, service)| Some((name.as_str(), service.as_ref()?)));
     let likeness = |name: &str, service: &Service| -> usize {
         let names = [Some(name), service.container_name.as_deref()];
         let settings = service.environment.0.keys().filter(|name| is_of_orchestrator(name)).count();
         let by_image = service.image.as_deref().is_some_and(|image| image.contains(IMAGE));
-        let by_name =
+        let is_named =
             names.into_iter().flatten().any(|name| name.to_ascii_lowercase().contains("orchestrator"));
+        // Its image is built, or has the name of a copy; one with another image is something beside it.
+        let is_other = service.build.is_none()
+            && service
+                .image
+                .as_deref()
+                .is_some_and(|image| !image.to_ascii_lowercase().contains("orchestrator"));
+        let by_name = is_named && !is_other;
         let by_settings = if settings >= SETTINGS_MIN { settings.min(999) } else { 0 };
         usize::from(by_image) * 1_000_000 + usize::from(by_name) * 1_000 + by_settings
     };
-    let rated = services.map(|(name, service)| (likeness(name, service), name, service));
-    // The first of those that are alike.
-    let best = rated
-        .filter(|(likeness, ..)| *likeness > 0)
-        .reduce(|best, next| if next.0 > best.0 { next } else { best });
-    best.map(|(_, name, service)| (name, service))
+    let rated: Vec<_> = services.map(|(name, service)| (likeness(name, service), name, service)).collect();
+    let best =
+        rated.iter().map(|(likeness, ..)| *likeness).max().filter(|best| *best > 0).ok_or(NoService::None)?;
+    // What tells two images or two names apart is which settings they have; of several of one kind nobody knows.
+    let kind = |likeness: usize| (likeness >= 1_000_000, likeness >= 1_000 && likeness % 1_000_000 >= 1_000);
+    let alike: Vec<_> =
+        rated.into_iter().filter(|(likeness, ..)| *likeness > 0 && kind(*likeness) == kind(best)).collect();
+    match *alike {
+        [(_, name, service)] => Ok((name, service)),
+        _ => Err(NoService::Several(alike.iter().map(|(_, name, _)| *name).collect::<Vec<_>>().join(", "))),
+    }
+}
+
+impl Project {
+    /// What of this service is in other files, which are not read here.
+    #[must_use]
+    pub fn elsewhere(&self, service: &Service) -> Option<&'static str> {
+        match (service.extends.is_some(), self.include.is_some()) {
+            (true, _) => Some("`extends`"),
+            (false, true) => Some("`include`"),
+            (false, false) => None,
+        }
+    }
 }
 
 fn is_of_orchestrator(name: &str) -> bool {
@@ -189,7 +255,7 @@ mod tests {
 
     fn variables(text: &str) -> BTreeMap<String, Option<String>> {
         let project = parse(text).unwrap();
-        orchestrator(&project).map(|(_, service)| service.environment.0.clone()).unwrap()
+        orchestrator(&project, None).map(|(_, service)| service.environment.0.clone()).unwrap()
     }
 
     #[test]
@@ -204,7 +270,7 @@ mod tests {
                     required: false\n    environment:\n      - A=b=c\n      - PASSED\n";
         assert_eq!(variables(text), [("A".into(), Some("b=c".into())), ("PASSED".into(), None)].into());
         let project = parse(text).unwrap();
-        let files = &orchestrator(&project).unwrap().1.env_file.0;
+        let files = &orchestrator(&project, None).unwrap().1.env_file.0;
         assert_eq!(files.iter().map(|file| file.path.as_str()).collect::<Vec<_>>(), ["a.env", "b.env"]);
     }
 
@@ -212,7 +278,7 @@ mod tests {
     fn the_service_is_found_by_image_name_or_settings() {
         let found = |text: &str| {
             let project = parse(text).unwrap();
-            orchestrator(&project).map(|(name, _)| name.to_owned())
+            orchestrator(&project, None).ok().map(|(name, _)| name.to_owned())
         };
         let image =
             "services: {orchestrator-db: {image: redis}, app: {image: 'me/acestream-orchestrator:1'}}";
@@ -226,6 +292,13 @@ mod tests {
         assert_eq!(found(settings).as_deref(), Some("x"));
         assert_eq!(found("services: {web: {image: nginx, environment: [API_KEY=1]}}"), None);
         assert_eq!(found("{}"), None);
+        let beside = "services: {orchestrator-db: {image: redis}, app: {build: ., environment: [MIN_REPLICAS=1, MAX_REPLICAS=2, AUTO_DELETE=true]}}";
+        assert_eq!(found(beside).as_deref(), Some("app"));
+        let two = parse("services: {b: {image: acestream-orchestrator}, a: {image: acestream-orchestrator}}")
+            .unwrap();
+        assert_eq!(orchestrator(&two, None).unwrap_err(), NoService::Several("a, b".to_owned()));
+        assert_eq!(orchestrator(&two, Some("b")).unwrap().0, "b");
+        assert_eq!(orchestrator(&two, Some("c")).unwrap_err(), NoService::Unknown("c".to_owned()));
     }
 
     #[test]

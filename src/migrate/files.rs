@@ -4,14 +4,21 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::config::dotenv;
+use crate::config::interpolate::interpolate;
 use crate::config::layer::{Layer, Source};
 use crate::config::report::Findings;
 use crate::config::sources::read_file;
-use crate::migrate::compose::{self, Service};
-use crate::migrate::interpolate::interpolate;
+use crate::migrate::compose::{self, NoService, Service};
 
 /// Names of compose files, the one that counts first.
 const COMPOSE_FILES: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"];
+/// Names of files that Compose reads beside them.
+const OVERRIDES: [&str; 4] = [
+    "compose.override.yaml",
+    "compose.override.yml",
+    "docker-compose.override.yml",
+    "docker-compose.override.yaml",
+];
 /// Files that a service may name.
 const ENV_FILES_MAX: usize = 16;
 
@@ -27,9 +34,14 @@ pub enum Fault {
     /// There is no file.
     #[error("there is neither a .env nor a compose file here: name them with --env and --compose")]
     Nothing,
-    /// A compose file has no service that looks like the orchestrator.
-    #[error("{0}: no service in it looks like the orchestrator (by its image, its name or its settings)")]
-    NoService(PathBuf),
+    /// No service of a compose file is taken for the orchestrator.
+    #[error("{0}: {1}")]
+    NoService(PathBuf, NoService),
+    /// A compose file is only a part of what Compose would read.
+    #[error(
+        "{0}: it has more in other files ({1}), which only Compose puts together: save `docker compose config` as one file, and name that with --compose"
+    )]
+    Partial(PathBuf, String),
 }
 
 /// What the files say.
@@ -43,11 +55,26 @@ pub struct Given {
     pub read: Vec<String>,
 }
 
+impl Given {
+    /// Notes what is wrong with a file. Where the compose file itself sets a value, it does not matter that another one cannot be used.
+    fn note(&mut self, found: Findings) {
+        let compose = self.layers.iter().find(|layer| matches!(layer.source, Source::Compose(_)));
+        let is_set = |name: &str| {
+            let value = compose.and_then(|layer| layer.values.get(name));
+            value.is_some_and(|value| !value.trim().is_empty())
+        };
+        let (weaker, problems): (Vec<_>, Vec<_>) =
+            found.problems.into_iter().partition(|finding| is_set(&finding.setting));
+        self.findings.problems.extend(problems);
+        self.findings.warnings.extend(found.warnings.into_iter().chain(weaker));
+    }
+}
+
 /// Reads the files, or those of the working directory when none is named.
 ///
 /// # Errors
 /// When there is nothing to judge.
-pub fn gather(env: Option<&Path>, compose: Option<&Path>) -> Result<Given, Fault> {
+pub fn gather(env: Option<&Path>, compose: Option<&Path>, service: Option<&str>) -> Result<Given, Fault> {
     let mut given = Given::default();
     let env_path = match (env, compose) {
         (Some(env), _) => env.to_owned(),
@@ -59,9 +86,10 @@ pub fn gather(env: Option<&Path>, compose: Option<&Path>) -> Result<Given, Fault
     if env.is_some() && env_text.is_none() {
         return Err(Fault::Missing(env_path));
     }
+    let mut env_findings = Findings::default();
     let env_layer = env_text.map(|text| {
         given.read.push(env_path.display().to_string());
-        dotenv::layer(env_path, &text, &mut given.findings)
+        dotenv::layer(env_path, &text, &mut env_findings)
     });
     let here = || COMPOSE_FILES.iter().map(PathBuf::from).find(|path| path.is_file());
     let compose_path = match (env, compose) {
@@ -71,9 +99,18 @@ pub fn gather(env: Option<&Path>, compose: Option<&Path>) -> Result<Given, Fault
     };
     if let Some(path) = compose_path {
         let text = read(&path)?.ok_or_else(|| Fault::Missing(path.clone()))?;
-        of_compose(&path, &text, env_layer.as_ref(), &mut given)?;
+        let is_standard =
+            path.file_name().is_some_and(|name| COMPOSE_FILES.iter().any(|known| name == *known));
+        let beside =
+            OVERRIDES.iter().filter(|_| is_standard).find(|name| path.with_file_name(name).is_file());
+        if let Some(name) = beside {
+            return Err(Fault::Partial(path, format!("{name}")));
+        }
+        of_compose(&path, &text, service, env_layer, &mut given)?;
+    } else {
+        given.layers.extend(env_layer);
     }
-    given.layers.extend(env_layer);
+    given.note(env_findings);
     if given.layers.is_empty() { Err(Fault::Nothing) } else { Ok(given) }
 }
 
@@ -82,28 +119,46 @@ fn read(path: &Path) -> Result<Option<String>, Fault> {
 }
 
 /// Adds what the service of the orchestrator says. Its `environment` is stronger than the files that it names.
-fn of_compose(path: &Path, text: &str, env: Option<&Layer>, given: &mut Given) -> Result<(), Fault> {
+fn of_compose(
+    path: &Path,
+    text: &str,
+    named: Option<&str>,
+    env: Option<Layer>,
+    given: &mut Given,
+) -> Result<(), Fault> {
     let project =
         compose::parse(text).map_err(|fault| Fault::Unreadable(path.to_owned(), fault.to_string()))?;
-    let (name, service) = compose::orchestrator(&project).ok_or_else(|| Fault::NoService(path.to_owned()))?;
+    let (name, service) =
+        compose::orchestrator(&project, named).map_err(|why| Fault::NoService(path.to_owned(), why))?;
+    if let Some(what) = project.elsewhere(service) {
+        return Err(Fault::Partial(path.to_owned(), what.to_owned()));
+    }
+    if service.env_file.0.len() > ENV_FILES_MAX {
+        let why = format!("the service {name} names more than {ENV_FILES_MAX} files with variables");
+        return Err(Fault::Unreadable(path.to_owned(), why));
+    }
     given.read.push(format!("{} (service {name})", path.display()));
     let empty = BTreeMap::new();
-    let variables = env.map_or(&empty, |layer| &layer.values);
+    let variables = env.as_ref().map_or(&empty, |layer| &layer.values);
     let values = environment(service, variables, path, given);
     given.layers.push(Layer { source: Source::Compose(path.to_owned()), values });
     let folder = path.parent().unwrap_or_else(|| Path::new(""));
+    let mut is_named = false;
     // The last one that is named is the strongest.
-    for file in service.env_file.0.iter().take(ENV_FILES_MAX).rev() {
-        let named = interpolate(&file.path, variables).unwrap_or_default();
+    for file in service.env_file.0.iter().rev() {
+        let named = interpolate(&file.path, variables).map(|filled| filled.text).unwrap_or_default();
         let file = folder.join(named.strip_prefix("./").unwrap_or(&named));
-        // It is read already, and is the weakest.
-        if env.is_some_and(|layer| layer.source == Source::DotEnv(file.clone())) {
+        if let Some(layer) = env.as_ref().filter(|layer| layer.source == Source::DotEnv(file.clone())) {
+            is_named = true;
+            given.layers.push(layer.clone());
             continue;
         }
         match read(&file)? {
             Some(text) => {
                 given.read.push(file.display().to_string());
-                let layer = dotenv::layer(file, &text, &mut given.findings);
+                let mut findings = Findings::default();
+                let layer = dotenv::layer(file, &text, &mut findings);
+                given.note(findings);
                 given.layers.push(layer);
             }
             None => {
@@ -113,6 +168,15 @@ fn of_compose(path: &Path, text: &str, env: Option<&Layer>, given: &mut Given) -
                     .warning(&shown, format!("{shown}, which the compose file names, does not exist"));
             }
         }
+    }
+    if let Some(layer) = env.filter(|_| !is_named) {
+        let shown = layer.source.to_string();
+        let note = format!(
+            "{shown}: the service does not name it as env_file, so Compose took from it only the variables in the compose file. A node in the same \
+             folder reads all of it"
+        );
+        given.findings.warning(&shown, note);
+        given.layers.push(layer);
     }
     Ok(())
 }
@@ -129,7 +193,18 @@ fn environment(
             // Without a value it is passed on.
             None => variables.get(name).cloned(),
             Some(text) => match interpolate(text, variables) {
-                Ok(value) => Some(value),
+                Ok(filled) => {
+                    if !filled.unset.is_empty() {
+                        let unset: Vec<&str> = filled.unset.iter().map(String::as_str).take(3).collect();
+                        let unset = unset.join(", ");
+                        let note = format!(
+                            "{name} ({}): .env does not set {unset}, which is empty then",
+                            path.display()
+                        );
+                        given.findings.warning(name, note);
+                    }
+                    Some(filled.text)
+                }
                 Err(why) => {
                     given.findings.problem(name, format!("{name} ({}): {why}", path.display()));
                     Some(String::new())

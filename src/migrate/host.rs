@@ -49,6 +49,8 @@ pub struct Taken {
 pub struct Seen {
     /// Engines that run and that no node made.
     pub engines: Vec<Found>,
+    /// Engines of an orchestrator whose label is another one than these settings have.
+    pub unlabelled: Vec<Found>,
     /// The orchestrator itself, while it runs.
     pub orchestrators: Vec<Found>,
     /// The network that engines are to join, if one is named.
@@ -79,6 +81,14 @@ fn of(all: &[Observed], config: &Config, listening: &BTreeSet<u16>) -> Seen {
     let alive = || all.iter().filter(|container| container.is_alive());
     let policy: &Policy = &config.policy;
     let mut engines: Vec<Found> = alive().filter(|c| is_of_before(c, policy)).map(found).collect();
+    // Those of nodes have a label of theirs.
+    let is_engine = |c: &&Observed| {
+        c.labels.contains_key(spec::LABEL_HOST_HTTP)
+            && !c.labels.contains_key(spec::LABEL_NODE)
+            && !is_of_before(c, policy)
+    };
+    let mut unlabelled: Vec<Found> = alive().filter(is_engine).map(found).collect();
+    unlabelled.sort_by(|a, b| a.name.cmp(&b.name));
     let is_orchestrator = |c: &&Observed| c.image.contains(compose::IMAGE);
     let mut orchestrators: Vec<Found> = alive().filter(is_orchestrator).map(found).collect();
     engines.sort_by(|a, b| a.name.cmp(&b.name));
@@ -93,7 +103,8 @@ fn of(all: &[Observed], config: &Config, listening: &BTreeSet<u16>) -> Seen {
     };
     let published = alive().flat_map(|c| c.ports.values().map(move |port| (*port, c)));
     let published: BTreeMap<u16, &Observed> = published.collect();
-    let owned: BTreeSet<u16> = engines.iter().filter_map(|engine| engine.host_port).collect();
+    let owned: BTreeSet<u16> =
+        engines.iter().chain(&unlabelled).filter_map(|engine| engine.host_port).collect();
     let ports: BTreeSet<u16> = published.keys().chain(listening).copied().collect();
     let taken = ports.into_iter().filter(|port| policy.host_ports.contains(*port) && !owned.contains(port));
     let taken = taken.filter_map(|port| match published.get(&port) {
@@ -101,7 +112,7 @@ fn of(all: &[Observed], config: &Config, listening: &BTreeSet<u16>) -> Seen {
         Some(container) => Some(Taken { port, container: Some(container.name.clone()) }),
         None => Some(Taken { port, container: None }),
     });
-    Seen { taken: taken.take(PORTS_SHOWN).collect(), engines, orchestrators, network: None }
+    Seen { taken: taken.take(PORTS_SHOWN).collect(), engines, unlabelled, orchestrators, network: None }
 }
 
 fn found(container: &Observed) -> Found {
@@ -151,6 +162,16 @@ mod tests {
         let names = |found: &[Found]| found.iter().map(|found| found.name.clone()).collect::<Vec<_>>();
         assert_eq!(names(&seen.engines), ["acestream-1", "acestream-2"]);
         assert_eq!(seen.engines[1].host_port, Some(19_001));
+        assert_eq!(names(&seen.unlabelled), Vec::<String>::new());
+        let settings = [("CONTAINER_LABEL", "other.x=y"), ("ACEFLEET_DATA_DIR", "/tmp/none")];
+        let host = Host { name: Some("alpha".to_owned()), ..Host::default() };
+        let other = resolve(Sources::from_maps(&settings, &[], "", host)).unwrap().config;
+        let missed = of(&all, &other, &[].into());
+        assert_eq!(
+            (names(&missed.engines), names(&missed.unlabelled)),
+            (vec![], vec!["acestream-1".into(), "acestream-2".into()])
+        );
+        assert!(missed.taken.iter().all(|taken| taken.container.as_deref() == Some("web")), "{missed:?}");
         assert_eq!(names(&seen.orchestrators), ["orchestrator"]);
         let web = Taken { port: 19_004, container: Some("web".to_owned()) };
         assert_eq!(seen.taken, [web, Taken { port: 19_005, container: None }]);

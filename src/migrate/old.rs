@@ -50,6 +50,14 @@ const fn differs(era: Era, name: &'static str, default: &'static str, differs: &
     Old { name, era, default, differs }
 }
 
+/// Settings whose default was another one in some version, and what it was.
+pub const DEFAULTS: [(&str, &str); 4] = [
+    ("MIN_REPLICAS", "0 at first, 1 in 2025 and 2 in 2026"),
+    ("MIN_FREE_REPLICAS", "1 since the end of 2025"),
+    ("MAX_REPLICAS", "20 at first and 6 in 2026"),
+    ("AUTO_DELETE", "false at first and true in 2026"),
+];
+
 const BREAKER: &str = "Counts for the whole cluster, and is kept when a node restarts";
 
 use Era::{First, Named, Second, Third};

@@ -26,6 +26,13 @@ pub fn steps(judged: &Judged, is_startable: bool, seen: Option<&Seen>) -> Vec<St
              another name, which `docker network ls` shows."
         ));
     }
+    if !seen.unlabelled.is_empty() {
+        steps.push(
+            "Set CONTAINER_LABEL to the label of the engines named above, and repeat `acefleet migrate`: with another label no node sees them. Until \
+             then do not stop the orchestrator of before if they are to stay: it removes them when it stops (SIGTERM)."
+                .to_owned(),
+        );
+    }
     if !seen.taken.is_empty() {
         steps.push(
             "Free the ports named above, or set another PORT_RANGE_HOST. A node goes around them, and warns each time.".to_owned(),
@@ -44,7 +51,7 @@ pub fn steps(judged: &Judged, is_startable: bool, seen: Option<&Seen>) -> Vec<St
             "Set AUTO_DELETE=false until `/streams` shows the viewers of these engines: until then they count as idle.".to_owned(),
         );
     }
-    for found in &seen.orchestrators {
+    for found in seen.orchestrators.iter().filter(|_| seen.unlabelled.is_empty()) {
         let name = &found.name;
         steps.push(match seen.engines.is_empty() {
             true => format!("Stop the orchestrator of before: `docker stop {name}`."),
@@ -58,6 +65,13 @@ pub fn steps(judged: &Judged, is_startable: bool, seen: Option<&Seen>) -> Vec<St
     if judged.config.as_ref().is_some_and(|config| config.api_key.is_none() && !config.open) {
         steps.push(
             "There is no API_KEY. The new cluster makes one, which `acefleet key` shows: give it to the proxy, too.".to_owned(),
+        );
+    }
+    if judged.lines.iter().any(|line| line.is_of_compose) {
+        steps.push(
+            "Give the node the settings of the compose file, too: `acefleet migrate --print-env` with the same arguments prints all that count \
+             as one `.env`, with secrets."
+                .to_owned(),
         );
     }
     steps.push(
@@ -101,7 +115,7 @@ mod tests {
             engines: vec![found("acestream-1")],
             orchestrators: vec![found("old")],
             network: Some(network),
-            taken: vec![],
+            ..Seen::default()
         };
         let all = steps(&judged(), true, Some(&seen));
         let at = |words: &str| {
@@ -127,6 +141,14 @@ mod tests {
             all.contains("`docker stop old`") && !all.contains("KILL") && !all.contains("adopt"),
             "{all}"
         );
+    }
+
+    #[test]
+    fn nobody_is_told_to_stop_anything_while_there_are_engines_with_another_label() {
+        let (unlabelled, orchestrators) = (vec![found("acestream-1")], vec![found("old")]);
+        let seen = Seen { unlabelled, orchestrators, ..Seen::default() };
+        let all = steps(&judged(), true, Some(&seen)).join("\n");
+        assert!(all.contains("CONTAINER_LABEL") && !all.contains("docker stop"), "{all}");
     }
 
     #[test]

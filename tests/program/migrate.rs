@@ -234,3 +234,85 @@ fn what_runs_on_the_host_is_listed_with_the_steps_that_keep_it() {
     }
     assert!(!text.contains('\u{1b}') && !text.contains("`docker stop"), "{text}");
 }
+
+/// A place with these files.
+fn written(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let dir = dir();
+    for (name, text) in files {
+        std::fs::write(dir.path().join(name), text).unwrap();
+    }
+    dir
+}
+
+const SERVICE: &str = "services:\n  orchestrator:\n    image: krinkuto11/acestream-orchestrator\n";
+
+#[test]
+fn what_only_compose_puts_together_is_refused() {
+    let beside = "services: {orchestrator: {environment: {GLUETUN_CONTAINER_NAME: gluetun}}}";
+    let extended = format!("{SERVICE}    extends: {{file: common.yml, service: base}}\n");
+    let included = format!("include: [other.yml]\n{SERVICE}");
+    for files in [
+        vec![("docker-compose.yml", SERVICE), ("docker-compose.override.yml", beside)],
+        vec![("docker-compose.yml", extended.as_str())],
+        vec![("docker-compose.yml", included.as_str())],
+    ] {
+        let dir = written(&files);
+        let output = migrate(dir.path(), "");
+        assert_eq!(output.status.code(), Some(64), "{files:?}");
+        assert!(stderr(&output).contains("docker compose config"), "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn variables_in_env_files_have_defaults_and_an_unset_one_is_refused() {
+    let dir = written(&[
+        ("a.env", "GLUETUN_CONTAINER_NAME=${VPN:-gluetun}\n"),
+        ("b.env", "API_KEY=abcdefghijklmnopqrst$uvwxyz\n"),
+    ]);
+    let (_, report, _) = report(dir.path(), "--env a.env");
+    assert_eq!(report["settings"][0]["value"], "gluetun", "{report:#}");
+    let output = migrate(dir.path(), "--env b.env");
+    assert_eq!(output.status.code(), Some(64));
+    let said = stdout(&output);
+    assert!(
+        said.contains("no line above it sets uvwxyz") && !said.contains("abcdefghijklmnopqrst"),
+        "{said}"
+    );
+}
+
+#[test]
+fn an_env_file_that_doubles_itself_ends_soon() {
+    let doubled: String = (1..64).map(|n| format!("A{n}=$A{}$A{}\n", n - 1, n - 1)).collect();
+    let many =
+        format!("B={}\n{}", "x".repeat(60_000), (0..1_900).map(|n| format!("C{n}=$B\n")).collect::<String>());
+    let lines: String = (0..5_000).map(|n| format!("D{n}=1\n")).collect();
+    for text in [format!("A0=xxxxxxxxxx\n{doubled}"), many, lines] {
+        let dir = written(&[("a.env", text.as_str())]);
+        assert_eq!(migrate(dir.path(), "--env a.env").status.code(), Some(64));
+        assert!(stdout(&migrate(dir.path(), "--env a.env")).len() < 4 << 20);
+    }
+}
+
+#[test]
+fn switches_that_were_off_and_defaults_that_differ_are_named() {
+    let dir = written(&[("a.env", "AUTO_DELETE=yes\nACE_MAP_HTTPS=true\n")]);
+    let (_, report, verdicts) = report(dir.path(), "--env a.env");
+    assert_eq!((verdicts["AUTO_DELETE"].as_str(), verdicts["ACE_MAP_HTTPS"].as_str()), ("differs", "taken"));
+    let known = report["warnings"].to_string();
+    assert!(known.contains("MIN_FREE_REPLICAS is not set: here it is 0"), "{known}");
+}
+
+#[test]
+fn the_value_that_counts_is_marked_and_all_are_printed_as_one_file() {
+    let compose = format!(
+        "{SERVICE}    env_file: [b.env, .env]\n    environment: {{MIN_REPLICAS: '4', GLUETUN_CONTAINER_NAME: ''}}\n"
+    );
+    let env = "GLUETUN_CONTAINER_NAME=gluetun\nMIN_REPLICAS=2\nMAX_REPLICAS=9\nAPI_KEY='it costs 5 $'\n";
+    let files = [("compose.yaml", compose.as_str()), (".env", env), ("b.env", "MAX_REPLICAS=7\n")];
+    let dir = written(&files);
+    let (_, report, verdicts) = report(dir.path(), "");
+    assert_eq!(verdicts["GLUETUN_CONTAINER_NAME"], "differs", "it was off: {report:#}");
+    let printed = stdout(&migrate(dir.path(), "--print-env"));
+    let expected = "API_KEY='it costs 5 $'\nGLUETUN_CONTAINER_NAME=gluetun\nMAX_REPLICAS=9\nMIN_REPLICAS=4\n";
+    assert_eq!(printed, expected, "the last env_file is the strongest of them");
+}

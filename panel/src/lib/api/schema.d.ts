@@ -1043,8 +1043,9 @@ export interface paths {
          * @description In order of arrival, without a filter started and ended ones. Answers carry a strong `ETag`. A list without a filter ends after 5,000
          *     streams or 4 MiB; `Link` with `rel="next"` leads to the rest. Filtered lists are complete unless `limit` is set.
          *
-         *     The list of one engine's started streams has one item, with `mark`, for a client that is on the way to the engine, while no stream runs
-         *     on it.
+         *     The list of one engine's started streams has one item, with `mark`, for a client that was given the engine, while no stream runs on it.
+         *     A client that reads the list of engines, and then the started streams of each in its order, is shown one more for each other client
+         *     that is about to take the engine.
          */
         get: operations["list_streams"];
         put?: never;
@@ -1070,6 +1071,47 @@ export interface paths {
          * @description Tells the engine to stop the session, and ends the stream with the reason `manual_stop_via_api` whether or not it obeys.
          */
         delete: operations["stop_stream"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/streams/{stream_id}/extended-stats": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What a stream is
+         * @description The engine's analysis of the content, asked at this moment, without what it does not know. Usual keys: `content_type`, `title`, `is_live`,
+         *     `mime`, `categories`, `transport_type`, `infohash`.
+         */
+        get: operations["get_stream_extended_stats"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/streams/{stream_id}/livepos": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Position in a live stream
+         * @description Asked from the engine through the node that owns it, at this moment. Values are as the engine writes them.
+         */
+        get: operations["get_stream_livepos"];
+        put?: never;
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -2145,6 +2187,14 @@ export interface components {
          * @enum {string}
          */
         LeaderReason: "asked" | "leader_stopped" | "leader_drained" | "unknown";
+        /** @description Where in a live stream an engine plays. */
+        LivePosition: {
+            /** @description Whether the engine names a position. It names none of streams on demand. */
+            has_livepos: boolean;
+            /** @description Whether the engine says that the stream is live. */
+            is_live: boolean;
+            livepos?: components["schemas"]["Position"] | null;
+        };
         /** @description A line of a container's log. */
         LogEntry: {
             /**
@@ -2473,6 +2523,39 @@ export interface components {
             HostIp: string;
             /** @description Port on the host. */
             HostPort: string;
+        };
+        /** @description Times of day in seconds since the Unix epoch, as the engine writes them: as texts, mostly. */
+        Position: {
+            /**
+             * @description Pieces in the buffer.
+             * @example 14
+             */
+            buffer_pieces?: string | null;
+            /**
+             * @description As `live_first`, under the name that older engines use.
+             * @example 1759427100
+             */
+            first_ts?: string | null;
+            /**
+             * @description As `live_last`.
+             * @example 1759428312
+             */
+            last_ts?: string | null;
+            /**
+             * @description The oldest that can be played.
+             * @example 1759427100
+             */
+            live_first?: string | null;
+            /**
+             * @description The newest.
+             * @example 1759428312
+             */
+            live_last?: string | null;
+            /**
+             * @description What is played.
+             * @example 1759428299
+             */
+            pos?: string | null;
         };
         /**
          * @description What has become of a member.
@@ -8743,6 +8826,178 @@ export interface operations {
                 };
             };
             /** @description No leader took the write in time */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockedBody"];
+                };
+            };
+        };
+    };
+    get_stream_extended_stats: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Percent-encode `/` as `%2F` */
+                stream_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The engine's analysis */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+            /** @description The stream has no stat URL */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description `ACEFLEET_READS=key`, and no key, or one that has ended */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description The node is open, and Origin or Host is not its own */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description Unknown stream */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description Too many such calls, or different wrong keys; `Retry-After` says when to go on */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockedBody"];
+                };
+            };
+            /** @description A bug; the log has the `X-Request-Id` */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                };
+            };
+            /** @description The engine or its node does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockedBody"];
+                };
+            };
+        };
+    };
+    get_stream_livepos: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Percent-encode `/` as `%2F` */
+                stream_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The position, if the engine names one */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LivePosition"];
+                };
+            };
+            /** @description The stream has no stat URL */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description `ACEFLEET_READS=key`, and no key, or one that has ended */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description The node is open, and Origin or Host is not its own */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description Unknown stream */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description Too many such calls, or different wrong keys; `Retry-After` says when to go on */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockedBody"];
+                };
+            };
+            /** @description A bug; the log has the `X-Request-Id` */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                };
+            };
+            /** @description The engine or its node does not answer */
             503: {
                 headers: {
                     [name: string]: unknown;

@@ -1,21 +1,37 @@
-//! Variables in the values of compose files: `$NAME`, `${NAME}`, `${NAME:-other}` and the like, with the values of `.env`.
+//! Variables in the values of `.env` and compose files: `$NAME`, `${NAME}`, `${NAME:-other}` and the like.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Variables inside variables, at the most.
 const DEPTH_MAX: usize = 8;
 /// Longest value in bytes: variables that repeat others must not fill the memory.
 const LONGEST: usize = 64 * 1024;
 
-/// The text with its variables filled in. One that is not set is empty, as compose has it.
-///
-/// # Errors
-/// When it cannot be read, or asks for a variable that is not set.
-pub fn interpolate(text: &str, variables: &BTreeMap<String, String>) -> Result<String, String> {
-    filled(text, variables, 0)
+/// A text with its variables filled in.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Filled {
+    /// The text.
+    pub text: String,
+    /// Variables that nothing sets and for which it names nothing else. They are empty in it, as compose has it.
+    pub unset: BTreeSet<String>,
 }
 
-fn filled(text: &str, variables: &BTreeMap<String, String>, depth: usize) -> Result<String, String> {
+/// Fills in the variables of a text.
+///
+/// # Errors
+/// When it cannot be read, is too long then, or asks for a variable that is not set.
+pub fn interpolate(text: &str, variables: &BTreeMap<String, String>) -> Result<Filled, String> {
+    let mut unset = BTreeSet::new();
+    let text = filled(text, variables, &mut unset, 0)?;
+    Ok(Filled { text, unset })
+}
+
+fn filled(
+    text: &str,
+    variables: &BTreeMap<String, String>,
+    unset: &mut BTreeSet<String>,
+    depth: usize,
+) -> Result<String, String> {
     if depth > DEPTH_MAX {
         return Err("variables are nested too deep".to_owned());
     }
@@ -29,13 +45,13 @@ fn filled(text: &str, variables: &BTreeMap<String, String>, depth: usize) -> Res
             rest = after;
         } else if let Some(inside) = rest.strip_prefix('{') {
             let end = closing(inside).ok_or("a ${ is not closed")?;
-            out.push_str(&value_of(&inside[..end], variables, depth)?);
+            out.push_str(&value_of(&inside[..end], variables, unset, depth)?);
             rest = &inside[end + 1..];
         } else {
             let length = name_length(rest);
             match length {
                 0 => out.push('$'),
-                _ => out.push_str(variables.get(&rest[..length]).map_or("", String::as_str)),
+                _ => out.push_str(&value_of(&rest[..length], variables, unset, depth)?),
             }
             rest = &rest[length..];
         }
@@ -72,7 +88,12 @@ fn name_length(text: &str) -> usize {
     text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(text.len())
 }
 
-fn value_of(inside: &str, variables: &BTreeMap<String, String>, depth: usize) -> Result<String, String> {
+fn value_of(
+    inside: &str,
+    variables: &BTreeMap<String, String>,
+    unset: &mut BTreeSet<String>,
+    depth: usize,
+) -> Result<String, String> {
     let length = name_length(inside);
     let (name, modifier) = inside.split_at(length);
     if name.is_empty() {
@@ -80,11 +101,16 @@ fn value_of(inside: &str, variables: &BTreeMap<String, String>, depth: usize) ->
     }
     let set = variables.get(name);
     let filled_in = set.filter(|value| !value.is_empty());
-    let other = |text: &str| filled(text, variables, depth + 1);
+    let mut other = |text: &str| filled(text, variables, unset, depth + 1);
     let kept = |value: Option<&String>| value.cloned();
-    let missing = || Err(format!("it needs the variable {name}, which .env does not set"));
+    let missing = || Err(format!("it needs the variable {name}, which is not set"));
     match modifier {
-        "" => Ok(set.cloned().unwrap_or_default()),
+        "" => {
+            if set.is_none() {
+                unset.insert(name.to_owned());
+            }
+            Ok(set.cloned().unwrap_or_default())
+        }
         m if m.starts_with(":-") => kept(filled_in).map_or_else(|| other(&m[2..]), Ok),
         m if m.starts_with('-') => kept(set).map_or_else(|| other(&m[1..]), Ok),
         m if m.starts_with(":?") => kept(filled_in).map_or_else(missing, Ok),
@@ -113,8 +139,10 @@ mod tests {
             ("${A:+yes}${EMPTY:+no}${EMPTY+set}", "yesset"),
             ("${A:?must}", "1"),
         ] {
-            assert_eq!(interpolate(text, &variables).as_deref(), Ok(expected), "{text}");
+            assert_eq!(interpolate(text, &variables).unwrap().text, expected, "{text}");
         }
+        let unset = interpolate("$B${C}${D:-x}$EMPTY", &variables).unwrap().unset;
+        assert_eq!(unset.into_iter().collect::<Vec<_>>(), ["B", "C"]);
         for text in ["${", "${A", "${}", "${A!}", "${B:?set it}", "${EMPTY:?set it}"] {
             assert!(interpolate(text, &variables).is_err(), "{text}");
         }
