@@ -41,6 +41,7 @@ fn engine(spec: EngineSpec, ports: Ports) -> Engine {
         start_failed: None,
         taken_off: None,
         mark: None,
+        seats: Vec::new(),
         ending: None,
     }
 }

@@ -21,6 +21,7 @@ use crate::records::key::KeyName;
 use crate::records::lack::Lack;
 use crate::records::node::{DockerState, NodeInfo, Wanted};
 use crate::records::policy::Policy;
+use crate::records::seat::Content;
 use crate::records::settings::{Name, Value};
 use crate::records::stream::{StreamEnd, StreamStart};
 use crate::records::time::Elapsed;
@@ -181,6 +182,13 @@ pub enum Command {
         #[serde(default)]
         by: Option<OpId>,
     },
+    /// A client wants a place on an engine before it plays. The seat has the id of this write.
+    Select(Select),
+    /// It does not want it any more.
+    ReleaseSeat {
+        /// The seat.
+        seat: OpId,
+    },
     /// A stream began.
     StreamStarted(Arc<StreamStart>),
     /// A stream ended.
@@ -338,6 +346,17 @@ pub struct ChangeSettings {
     /// The revision that has these values, if it brings them back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reverts: Option<u64>,
+}
+
+/// Which place a client wants.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Select {
+    /// What it is about to play.
+    pub content: Content,
+    /// The engine may have so many streams with it.
+    pub max_streams: u32,
+    /// For so many milliseconds it is kept.
+    pub ttl_ms: u64,
 }
 
 /// An engine that is in use although no stream is listed on it.

@@ -113,6 +113,8 @@ impl Level {
     pub const NOTES_REMOVALS: Self = Self(3);
     /// From here on a node ends a drain by itself when it has been started again, where that is wanted.
     pub const RETURNS: Self = Self(3);
+    /// From here on clients get a place on an engine before they play.
+    pub const SEATS: Self = Self(3);
     /// What this program knows.
     pub const CURRENT: Self = Self(3);
 }
@@ -149,6 +151,7 @@ impl Command {
             Self::CreateJoinToken(_) | Self::UseJoinToken(_) | Self::RevokeJoinToken { .. } => {
                 Level::JOIN_TOKENS
             }
+            Self::Select(_) | Self::ReleaseSeat { .. } => Level::SEATS,
             Self::BackupTaken { .. } => Level::NOTES_BACKUPS,
             Self::RemovalWanted { .. } => Level::NOTES_REMOVALS,
             Self::NodeReturned { .. }

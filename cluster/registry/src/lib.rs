@@ -50,7 +50,7 @@ pub use records::stream::Stream;
 pub use records::time::{Elapsed, WallMs};
 pub use records::{
     breaker, calendar, category, cause, end_reason, engine, event, group, health, join_token, key, lack,
-    mark, node, policy, settings, settings_log, stream, vpn,
+    mark, node, policy, seat, settings, settings_log, stream, vpn,
 };
 pub use reply::{Refusal, RefusalCode, Reply};
 pub use state::State;

@@ -160,6 +160,9 @@ impl Weigh for Stream {
     }
 }
 
+/// A seat without its key.
+const SEAT: u64 = 64;
+
 impl Weigh for EngineSpec {
     fn weight(&self) -> u64 {
         let ports = match &self.kind {
@@ -192,7 +195,8 @@ impl Weigh for Engine {
         let failed = failed.map_or(0, |failed| {
             group(&failed.group) + maybe(failed.cause.as_ref().map(|cause| cause.as_str()))
         });
-        self.spec.weight() + container + run + text(&self.placement) + taken_off + failed + end
+        let seats: u64 = self.seats.iter().map(|seat| SEAT + text(&seat.content.key)).sum();
+        self.spec.weight() + container + run + text(&self.placement) + taken_off + failed + end + seats
     }
 }
 

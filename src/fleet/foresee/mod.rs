@@ -78,8 +78,8 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Started streams that an answer shows for an engine without any foreseen one.
 fn shown(state: &State, engine: EngineId, moment: Elapsed) -> u32 {
-    let is_marked = state.engine(engine).is_some_and(|known| state.mark(known, moment).is_some());
-    u32::try_from(state.active_streams(engine)).unwrap_or(u32::MAX).saturating_add(u32::from(is_marked))
+    let taken = state.engine(engine).map_or(0, |known| state.taken(known, moment));
+    u32::try_from(taken).unwrap_or(u32::MAX)
 }
 
 impl Fleet {

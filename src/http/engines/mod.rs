@@ -1,9 +1,15 @@
 //! `GET /engines`, `GET /engines/{container_id}`.
+//!
+//! - [`select`]: reservations; [`score`]: how good a choice each engine is
+//! - [`containers`], [`logs`], [`placement`], [`stats`]: more of one engine
+//! - [`model`], [`unlisted`]: how engines are shown
 
 pub(crate) mod containers;
 pub(crate) mod logs;
 pub(crate) mod model;
 pub(crate) mod placement;
+pub(crate) mod score;
+pub(crate) mod select;
 pub(crate) mod stats;
 pub(crate) mod unlisted;
 

@@ -103,7 +103,7 @@ pub(crate) fn health_word(health: Health) -> &'static str {
 }
 
 /// Health as clients rank by it: nobody knows that of an engine that does not answer this node while its host is silent.
-fn health(sight: &Sight, engine: &Engine) -> Health {
+pub(crate) fn health(sight: &Sight, engine: &Engine) -> Health {
     match sight.is_silent(engine.node) && sight.soft.has_failed(engine.id) {
         true => Health::Unknown,
         false => engine.health,

@@ -197,7 +197,10 @@ pub(crate) fn state(app: &App, sight: &Sight) -> ClusterState {
     let lost = state.published_engines().filter(|engine| state.is_lost(engine)).count();
     let used = state.usable_engines().filter(|engine| state.active_streams(engine.id) > 0).count();
     let now_ms = sight.moment();
-    let marked = state.usable_engines().filter(|engine| state.mark(engine, now_ms).is_some()).count();
+    let marked = state
+        .usable_engines()
+        .filter(|engine| state.active_streams(engine.id) == 0 && state.is_expecting(engine, now_ms))
+        .count();
     let usable = state.usable_engines().count();
     let (active, streams) = state.stream_counts();
     let (general, _) = state.breaker(BreakerKind::General);

@@ -7,6 +7,7 @@ pub(crate) mod model;
 
 use std::sync::Arc;
 
+use acefleet_registry::seat::Seat;
 use acefleet_registry::{Elapsed, Engine, State as Registry, Stream};
 use axum::Extension;
 use axum::extract::{Path, State};
@@ -172,8 +173,12 @@ impl Wanted {
         let of = |taken, since| StreamState::on_the_way(engine, taken, snapshot.shown(since));
         let mut items: Vec<StreamState> =
             mark.into_iter().map(|mark| of(Taken::from(mark.kind), mark.since_ms)).collect();
+        let seats: Vec<&Seat> = snapshot.view.state.seats(engine, snapshot.moment()).collect();
+        items.extend(seats.iter().map(|seat| of(Taken::Reserved, seat.since_ms)));
         items.extend((0..self.foreseen).map(|_| of(Taken::Foreseen, snapshot.moment())));
-        (items, mark.map(|mark| mark.until_ms))
+        // The first of them that ends changes the list.
+        let ends = mark.map(|mark| mark.until_ms).into_iter().chain(seats.iter().map(|seat| seat.until_ms));
+        (items, ends.min())
     }
 
     /// Whether the list takes long to render.

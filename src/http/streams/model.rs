@@ -21,6 +21,8 @@ use crate::peers::StreamSample;
 pub(crate) enum Taken {
     /// A caller was given it.
     HandOut,
+    /// A client has a reservation on it.
+    Reserved,
     /// A client is about to take it.
     Foreseen,
 }

@@ -34,6 +34,7 @@ mod reads;
 mod reasons;
 mod roles;
 mod room;
+mod select;
 mod series;
 mod sessions;
 mod settings;

@@ -289,6 +289,7 @@ pub(super) fn adopt(state: &mut State, found: &Adopt, op_id: OpId) -> Reply {
         replaces: None,
         taken_off: None,
         mark: None,
+        seats: Vec::new(),
         ending: None,
     };
     if let Some(port) = engine.leased_ports().find(|port| state.index.ports.contains_key(port)) {

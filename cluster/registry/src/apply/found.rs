@@ -119,7 +119,7 @@ fn begin(state: &mut State, engine: &Engine, session: Option<&Stream>) {
     };
     note(state, EventType::Stream, "found", message, About::stream(state, &stream));
     state.put_stream(stream);
-    streams::in_use(state, engine);
+    streams::in_use(state, engine, None);
     streams::make_way(state, seq);
 }
 

@@ -15,6 +15,7 @@ mod notes;
 mod reserve;
 mod retention;
 mod room;
+mod seats;
 mod sequence;
 mod settings;
 mod starts;
@@ -105,6 +106,8 @@ fn dispatch(state: &mut State, proposal: &Proposal) -> Reply {
         Command::LeadWanted { node } => nodes::lead_wanted(state, *node),
         Command::RemovalWanted { node } => nodes::removal_wanted(state, *node),
         Command::Reserve(reserve) => reserve::reserve(state, reserve, proposal.op_id, proposal.origin),
+        Command::Select(ask) => seats::select(state, ask, proposal.op_id),
+        Command::ReleaseSeat { seat } => seats::release(state, *seat),
         Command::Conflict { engine, taken } => starts::conflict(state, *engine, taken),
         Command::EngineStarted { engine, container_id, image, variant, address } => {
             let (variant, address) = (variant.as_deref(), address.as_deref());

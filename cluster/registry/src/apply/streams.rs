@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::apply::fate::{self, Fate, Late};
-use crate::apply::found;
 use crate::apply::notes::{About, note};
+use crate::apply::{found, seats};
 use crate::level::Level;
 use crate::records::end_reason::EndReason;
 use crate::records::engine::Engine;
@@ -182,18 +182,32 @@ fn attach(state: &mut State, stream: &mut Stream, begins: bool) {
     stream.container_id = engine.container_id.clone().unwrap_or_default();
     // One that is over already says nothing of the client that is on its way.
     if begins || state.level() < Level::LATE_STARTS_ARE_TOLD_APART {
-        in_use(state, &engine);
+        in_use(state, &engine, Some(&stream.start));
     }
 }
 
 /// Notes that a stream begins on an engine: whoever was to come has come, and it stays if nothing is wrong with it.
-pub(super) fn in_use(state: &mut State, engine: &Engine) {
+pub(super) fn in_use(state: &mut State, engine: &Engine, start: Option<&StreamStart>) {
     let now = Some(state.tables.clock_ms);
     let mark = state.mark_in_use(engine);
-    if engine.abandoned || engine.awaited_until_ms.is_some() || engine.may_stay() || mark != engine.mark {
+    let seats = start.map_or_else(|| engine.seats.clone(), |start| seats::left_by(state, engine, start));
+    let is_seated = seats != engine.seats;
+    if engine.abandoned
+        || engine.awaited_until_ms.is_some()
+        || engine.may_stay()
+        || mark != engine.mark
+        || is_seated
+    {
         let taken_off = engine.taken_off.clone().filter(|_| !engine.may_stay());
         let engine = engine.clone();
-        state.put_engine(Engine { abandoned: false, awaited_until_ms: None, taken_off, mark, ..engine });
+        state.put_engine(Engine {
+            abandoned: false,
+            awaited_until_ms: None,
+            taken_off,
+            mark,
+            seats,
+            ..engine
+        });
     }
     state.tables.usage.entry(engine.id).or_default().last_stream_start_ms = now;
 }

@@ -11,6 +11,7 @@ use crate::records::group::Group;
 use crate::records::health::Failing;
 use crate::records::ids::{EngineId, NodeId, OpId};
 use crate::records::mark::Mark;
+use crate::records::seat::Seat;
 use crate::records::time::Elapsed;
 
 /// Where an engine is in its life. It only moves forward; a new start is a new record.
@@ -238,6 +239,9 @@ pub struct Engine {
     /// Set when it counts as taken although no stream is known on it, until then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mark: Option<Mark>,
+    /// Places that clients were promised, the oldest first. Some may have ended.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub seats: Vec<Seat>,
     /// Set when it stops being live.
     #[serde(default)]
     pub ending: Option<Ending>,

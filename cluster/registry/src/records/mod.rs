@@ -8,6 +8,7 @@
 //! - [`policy`], [`breaker`], [`group`], [`lack`]: settings, circuit breakers, what each is about, and what hosts lack by name
 //! - [`settings`], [`settings_log`]: cluster-wide settings by name, and who changed them
 //! - [`mark`]: an engine that is taken although no stream is known on it
+//! - [`seat`]: places on engines for clients that ask for one before they play
 //! - [`event`]: what happened; [`category`]: the words by which members' events are told apart
 //! - [`time`], [`calendar`]: the two times, and what people are shown
 
@@ -30,6 +31,7 @@ pub mod lack;
 pub mod mark;
 pub mod node;
 pub mod policy;
+pub mod seat;
 pub mod settings;
 pub mod settings_log;
 pub mod stream;

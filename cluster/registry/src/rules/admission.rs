@@ -164,6 +164,7 @@ fn new_engine(state: &mut State, ask: &Reserve, op_id: OpId, origin: NodeId) -> 
         replaces: ask.replaces,
         taken_off: None,
         mark: None,
+        seats: Vec::new(),
         ending: None,
     };
     Ok(Decision { engine, lacking })

@@ -22,7 +22,7 @@ pub(super) fn unclaimed(state: &State, ask: &Reserve) -> Option<Arc<Engine>> {
             && e.phase < Phase::Stopping
             && state.active_streams(e.id) == 0
     };
-    let is_marked = |e: &Engine| state.mark(e, now).is_some();
+    let is_marked = |e: &Engine| state.is_expecting(e, now);
     let free = |e: &Engine| wanted && state.is_spare(e) || unclaimed(e);
     let found = state.live_engines().filter(|e| free(e) && !is_marked(e) && fits(state, ask, e));
     // One that runs before one that is being started.
@@ -40,7 +40,7 @@ pub(super) fn instead(state: &State, ask: &Reserve, refusal: &Refusal) -> Option
         return None;
     }
     let now = state.tables.clock_ms;
-    let is_idle = |e: &Engine| in_use(state, e, now).is_none() && state.mark(e, now).is_none();
+    let is_idle = |e: &Engine| in_use(state, e, now).is_none() && !state.is_expecting(e, now);
     let is_nobodys = |e: &Engine| e.awaited_until_ms.is_none() && !e.abandoned && e.taken_off.is_none();
     let is_offered = |e: &Engine| match e.phase {
         Phase::Running => e.health == Health::Healthy && unlisted(state, e).is_none(),

@@ -256,7 +256,9 @@ pub(crate) fn expected_for(engine: &Engine, now_ms: Elapsed) -> Option<u64> {
     (left_ms > 0).then_some(left_ms)
 }
 
-/// The same by its mark, which outlasts the stream of another client.
+/// The same by its mark, which outlasts the stream of another client, and by its seats.
 fn marked_for(engine: &Engine, now_ms: Elapsed) -> u64 {
-    engine.mark.map_or(0, |mark| mark.until_ms.since(now_ms))
+    let seats = engine.seats.iter().map(|seat| seat.until_ms);
+    let until = engine.mark.map(|mark| mark.until_ms).into_iter().chain(seats);
+    until.map(|until| until.since(now_ms)).max().unwrap_or(0)
 }

@@ -12,6 +12,7 @@
 //! - `callers`: which caller gets an engine that is ready; `start_times`: how long callers wait
 //! - `supply`: how many engines there are for clients, against the maximum and for floors
 //! - `marks`: how long an engine counts as taken although no stream is known on it
+//! - [`seats`]: which engine a client gets that asks before it plays
 //! - [`liveness`]: how long a member may be silent, and what follows
 //! - [`lost_hosts`]: what a silent host is, and which of its engines are lost with it; [`spare`]: how many engines are kept free
 //! - [`floors_missed`]: which floors are not kept
@@ -39,6 +40,7 @@ pub(crate) mod outages;
 pub mod placement;
 pub(crate) mod ports;
 pub(crate) mod renewal;
+pub mod seats;
 pub mod settings;
 pub mod spare;
 pub mod standing;

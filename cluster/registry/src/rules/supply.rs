@@ -78,7 +78,7 @@ impl State {
     }
 
     pub(crate) fn is_free(&self, engine: &Engine) -> bool {
-        self.active_streams(engine.id) == 0 && self.mark(engine, self.clock_ms()).is_none()
+        self.active_streams(engine.id) == 0 && !self.is_expecting(engine, self.clock_ms())
     }
 
     /// Engines of the supply that have answered, and those among them that have been free for `idle_ms` at `now_ms`. Once, those that
@@ -124,7 +124,7 @@ impl State {
     #[must_use]
     pub fn spare_engines(&self, hosts: &BTreeSet<NodeId>) -> u32 {
         let plain = |e: &Engine| hosts.contains(&e.node) && e.spec == EngineSpec::acestream();
-        let is_nobodys = |e: &Engine| self.is_spare(e) && self.mark(e, self.clock_ms()).is_none();
+        let is_nobodys = |e: &Engine| self.is_spare(e) && !self.is_expecting(e, self.clock_ms());
         self.live_engines().filter(|e| is_nobodys(e) && plain(e) && self.is_of_use(e)).count() as u32
     }
 

@@ -37,6 +37,7 @@ mod renew;
 mod replaced;
 mod retention;
 mod room;
+mod seats;
 mod settings;
 mod silence;
 mod spare;

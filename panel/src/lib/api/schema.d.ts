@@ -372,6 +372,65 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/engines/health-score": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How good a choice each engine is
+         * @description Listed engines, the best first.
+         */
+        get: operations["get_engine_scores"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/engines/reservations/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Give a reservation back */
+        delete: operations["release_engine"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/engines/select": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Reserve a place on an engine
+         * @description One write, so that no two callers get the same place, on whichever nodes they ask. The engine that plays this content already comes first,
+         *     then one by a consistent hash of the content that has no more than its share. `stream_started` with this content on this engine takes the
+         *     place of the reservation.
+         */
+        post: operations["select_engine"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/engines/stats/all": {
         parameters: {
             query?: never;
@@ -2614,6 +2673,12 @@ export interface components {
              */
             message: string;
         };
+        /** @description A reservation that was given back. */
+        Released: {
+            /** @example Reservation released */
+            message: string;
+            reservation_id: string;
+        };
         /** @description What the removal of a member would do. */
         RemovalPreview: {
             /** @description It answers. */
@@ -2660,6 +2725,36 @@ export interface components {
             /** @description So many streams run on it; it stops when they have ended. */
             streams: number;
         };
+        /** @description A reservation. */
+        Reservation: {
+            /** @description Whether this content plays on it, or is about to. */
+            already_playing: boolean;
+            /** @description Full Docker id of the engine. */
+            container_id: string;
+            /** @example acestream-7 */
+            container_name: string;
+            /**
+             * Format: date-time
+             * @description When the reservation ends by itself.
+             */
+            expires_at: string;
+            /**
+             * @description Where clients reach it.
+             * @example 192.0.2.10
+             */
+            host: string;
+            /**
+             * Format: int32
+             * @description Host port of its HTTP API, which the relay offers on every node, too.
+             * @example 19006
+             */
+            port: number;
+            /**
+             * @description Its id.
+             * @example 0192f3a1b2c37d0e8f00a1b2c3d4e5f6
+             */
+            reservation_id: string;
+        };
         /**
          * @description Which settings are to come back.
          * @example {
@@ -2695,6 +2790,61 @@ export interface components {
              * @description The requested number, which may be beyond the limits.
              */
             scaled_to: number;
+        };
+        /** @description An engine and its figure. */
+        Scored: {
+            /** @description Full Docker id. */
+            container_id: string;
+            /** @example acestream-7 */
+            container_name: string;
+            /**
+             * @description `healthy`, `unhealthy` or `unknown`.
+             * @example healthy
+             */
+            health_status: string;
+            /**
+             * Format: int32
+             * @description Host port of its HTTP API.
+             * @example 19006
+             */
+            port: number;
+            /**
+             * Format: int64
+             * @description 100, less 20 for each stream and client on the way (60 at most), less 50 when it is unhealthy and 25 when its health is unknown, and 10
+             *     more when it was used within 5 minutes.
+             * @example 80
+             */
+            score: number;
+            /** @description Streams on it, and clients on the way to it. */
+            streams: number;
+            /** @description Whether it was used within 5 minutes. */
+            warm: boolean;
+        };
+        /**
+         * @description What is to be played. One of `content_id` and `infohash`.
+         * @example {
+         *       "infohash": "dd8255ecdc7ca55fb0bbf81323d87062db1f6d1c",
+         *       "max_streams": 1,
+         *       "ttl_s": 20
+         *     }
+         */
+        SelectRequest: {
+            /** @description 40 hexadecimal digits. */
+            content_id?: string | null;
+            /** @description 40 hexadecimal digits. */
+            infohash?: string | null;
+            /**
+             * Format: int32
+             * @description The engine may have so many streams with this one.
+             * @default 1
+             */
+            max_streams: number | null;
+            /**
+             * Format: int32
+             * @description Seconds for which the engine is kept.
+             * @default 20
+             */
+            ttl_s: number | null;
         };
         /** @description Figures of one thing over the last hour. */
         SeriesBody: {
@@ -5377,6 +5527,297 @@ export interface operations {
                 };
             };
             /** @description The requested freshness is not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockedBody"];
+                };
+            };
+        };
+    };
+    get_engine_scores: {
+        parameters: {
+            query?: {
+                /**
+                 * @description `local` (default): from this node's replica, at once. `linearizable`: with all writes that were acknowledged before, confirmed by
+                 *     a majority; 503 when that fails.
+                 */
+                consistency?: "local" | "linearizable";
+                /** @description Wait until this node has this revision (`X-Acefleet-Revision` of a write); 503 after 2.3 s. */
+                min_revision?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Engines */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Scored"][];
+                };
+            };
+            /** @description Malformed percent-encoding, a parameter or `Host` that is given twice, or an incomplete body */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description `ACEFLEET_READS=key`, and no key, or one that has ended */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description The node is open, and Origin or Host is not its own */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description A parameter is wrong */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many such calls, or different wrong keys; `Retry-After` says when to go on */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockedBody"];
+                };
+            };
+            /** @description A bug; the log has the `X-Request-Id` */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                };
+            };
+            /** @description The requested freshness is not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockedBody"];
+                };
+            };
+        };
+    };
+    release_engine: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description `reservation_id` of the answer to `POST /engines/select` */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Given back */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Released"];
+                };
+            };
+            /** @description Malformed percent-encoding, a parameter or `Host` that is given twice, or an incomplete body */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description No key, or one that has ended; a session that is over has the code `session_over`, as six keys */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description Wrong key, or one without the role proxy */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description It has ended, or a stream has taken its place */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description Too many such calls, or different wrong keys; `Retry-After` says when to go on */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockedBody"];
+                };
+            };
+            /** @description A bug; the log has the `X-Request-Id` */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                };
+            };
+            /** @description No leader took the write in time */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockedBody"];
+                };
+            };
+        };
+    };
+    select_engine: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SelectRequest"];
+            };
+        };
+        responses: {
+            /** @description Reserved */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Reservation"];
+                };
+            };
+            /** @description Malformed percent-encoding, a parameter or `Host` that is given twice, or an incomplete body */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description No key, or one that has ended; a session that is over has the code `session_over`, as six keys */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description Wrong key, or one without the role proxy */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description The body took too long */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description Body larger than 1 MiB */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description The body is not declared as JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description The body is wrong */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many such calls, or different wrong keys; `Retry-After` says when to go on */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockedBody"];
+                };
+            };
+            /** @description A bug; the log has the `X-Request-Id` */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                };
+            };
+            /** @description Every engine is taken, or none answers: provision one, or retry */
             503: {
                 headers: {
                     [name: string]: unknown;

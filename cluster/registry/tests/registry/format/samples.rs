@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use acefleet_registry::breaker::BreakerKind;
 use acefleet_registry::cause::Cause;
 use acefleet_registry::command::{
-    Adopt, ChangeSettings, CreateJoinToken, CreateKey, InUse, Step, StopWhen, UseJoinToken,
+    Adopt, ChangeSettings, CreateJoinToken, CreateKey, InUse, Select, Step, StopWhen, UseJoinToken,
 };
 use acefleet_registry::end_reason::EndReason;
 use acefleet_registry::engine::{EngineSpec, Health, Ports};
@@ -14,8 +14,9 @@ use acefleet_registry::join_token::PublicKey;
 use acefleet_registry::lack::Lack;
 use acefleet_registry::node::{DockerState, Wanted};
 use acefleet_registry::policy::{BreakerPolicy, PortRange};
+use acefleet_registry::seat::Content;
 use acefleet_registry::settings::{Name, Value};
-use acefleet_registry::stream::StreamEnd;
+use acefleet_registry::stream::{KeyType, StreamEnd};
 use acefleet_registry::{
     Access, Command, Elapsed, EngineId, KeyHash, Level, NodeId, NodeInfo, OpId, Policy, Proposal, Reserve,
     Role,
@@ -44,6 +45,8 @@ pub fn name(command: &Command) -> &'static str {
         Command::EngineGone { .. } => "engine_gone",
         Command::Adopt(_) => "adopt",
         Command::Abandon { .. } => "abandon",
+        Command::Select(_) => "select",
+        Command::ReleaseSeat { .. } => "release_seat",
         Command::StreamStarted(_) => "stream_started",
         Command::StreamEnded(_) => "stream_ended",
         Command::EventBatch { .. } => "event_batch",
@@ -222,6 +225,12 @@ pub fn samples() -> Vec<Command> {
             availability: Wanted::Draining { within_ms: None, returns: true },
         },
         Command::NodeReturned { node: NodeId(1), since_ms: Elapsed(60_000) },
+        Command::Select(Select {
+            content: Content { key_type: KeyType::Infohash, key: "0a".repeat(20) },
+            max_streams: 2,
+            ttl_ms: 20_000,
+        }),
+        Command::ReleaseSeat { seat: OpId(7, 8) },
     ]
 }
 
