@@ -104,7 +104,7 @@ pub fn gather(env: Option<&Path>, compose: Option<&Path>, service: Option<&str>)
         let beside =
             OVERRIDES.iter().filter(|_| is_standard).find(|name| path.with_file_name(name).is_file());
         if let Some(name) = beside {
-            return Err(Fault::Partial(path, format!("{name}")));
+            return Err(Fault::Partial(path, (*name).to_owned()));
         }
         of_compose(&path, &text, service, env_layer, &mut given)?;
     } else {
