@@ -48,6 +48,10 @@ pub fn migrate(args: &Migrate) -> u8 {
         }
     };
     if args.print_env {
+        if !given.findings.problems.is_empty() {
+            given.findings.problems.iter().for_each(|problem| output::complain(&problem.line));
+            return CONFIGURATION;
+        }
         return output::print(migrate::merged(&given.layers).trim_end());
     }
     let read = given.read.clone();

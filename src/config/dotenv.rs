@@ -23,7 +23,10 @@ pub fn layer(path: PathBuf, text: &str, findings: &mut Findings) -> Layer {
     let shown = path.display().to_string();
     let served = Cell::new(0);
     let Some(hidden) = variables::hidden(text) else {
-        findings.problem(&shown, format!("{shown}: it has the character U+F0024, which is for private use"));
+        findings.problem(
+            &shown,
+            format!("{shown}: it has the character U+F0024 or U+F0025, which are for private use"),
+        );
         return Layer { source: Source::DotEnv(path), values };
     };
     let mut filled = 0;

@@ -155,7 +155,7 @@ pub const SETTINGS: &[Setting] = &[
 
     Setting::new(
         "ACEFLEET_FORESEE", Section::Api, Kind::Flag, "true", "false",
-        "While a client of this node chooses an engine as Acexy does, others are led to other engines, for 20 s at most. With `false` many          players that start in the same second land on one engine.",
+        "While a client of this node chooses an engine as Acexy does, others are led to other engines, for 20 s at most. With `false` many players that start in the same second land on one engine.",
     ),
 
     Setting::new(

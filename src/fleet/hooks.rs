@@ -63,6 +63,9 @@ impl Hooks for NodeHooks {
                     }
                     Answer::Done
                 }
+                (Question::Foresee(_), Some(fleet)) if !fleet.cluster().is_leader() => {
+                    return Err("this node does not lead".to_owned());
+                }
                 (Question::Foresee(claim), Some(fleet)) => Answer::Foreseen(fleet.foresee_for(from, &claim)),
                 (Question::TakeBack(number), Some(fleet)) => {
                     fleet.take_back_for(from, number);

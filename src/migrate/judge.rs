@@ -219,7 +219,11 @@ fn line(
         Standing::EmptyBefore(source) => Verdict::Differs(format!(
             "it is empty and counts as not set here, so the value in {source} counts. There it was empty"
         )),
-        Standing::Counts if !problems.is_empty() => Verdict::Refused(problems.join("; ")),
+        Standing::Counts if !problems.is_empty() => {
+            let renamed = old::renamed(name, value).map(|word| format!("here it is called {word}"));
+            let said = problems.iter().map(|line| (*line).to_owned()).chain(renamed);
+            Verdict::Refused(said.collect::<Vec<_>>().join("; "))
+        }
         Standing::Counts if is_empty => Verdict::NoEffect("it is empty and counts as not set".to_owned()),
         Standing::Counts => was_off(name, value).unwrap_or_else(|| of_name(name)),
     };

@@ -1,5 +1,7 @@
 //! The settings of the orchestrator of before, and those whose meaning differs here.
 
+use crate::config::settings::VARIANTS;
+
 /// When a setting came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Era {
@@ -48,6 +50,15 @@ const fn old(era: Era, name: &'static str, default: &'static str) -> Old {
 
 const fn differs(era: Era, name: &'static str, default: &'static str, differs: &'static str) -> Old {
     Old { name, era, default, differs }
+}
+
+/// What a value of 2026 is called here.
+#[must_use]
+pub fn renamed(name: &str, value: &str) -> Option<String> {
+    let platform = value.trim().to_ascii_lowercase();
+    let platform = platform.strip_prefix("aceserve-").filter(|_| name == "ENGINE_VARIANT")?;
+    let word = format!("jopsis-{platform}");
+    VARIANTS.contains(&word.as_str()).then_some(word)
 }
 
 /// Settings whose default was another one in some version, and what it was.

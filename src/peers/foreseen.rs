@@ -23,6 +23,9 @@ pub struct ToldMark {
     pub engine: EngineId,
     /// Since when.
     pub since: Elapsed,
+    /// Whether its client has reported streams before.
+    #[serde(default)]
+    pub plays: bool,
     /// For so many more milliseconds.
     pub left_ms: u64,
 }
@@ -34,6 +37,9 @@ pub struct Claim {
     pub number: u64,
     /// What the client chooses from. Of two that are equally healthy and busy it takes the earlier one.
     pub candidates: Vec<Candidate>,
+    /// Whether the client has reported streams before.
+    #[serde(default)]
+    pub plays: bool,
     /// Marks that the asking node has made and that still stand.
     pub own: Vec<ToldMark>,
 }

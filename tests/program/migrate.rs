@@ -294,6 +294,12 @@ fn an_env_file_that_doubles_itself_ends_soon() {
 }
 
 #[test]
+fn a_variant_of_2026_is_told_by_its_name_here() {
+    let dir = written(&[("a.env", "ENGINE_VARIANT=AceServe-arm64\n")]);
+    assert!(stdout(&migrate(dir.path(), "--env a.env")).contains("here it is called jopsis-arm64"));
+}
+
+#[test]
 fn switches_that_were_off_and_defaults_that_differ_are_named() {
     let dir = written(&[("a.env", "AUTO_DELETE=yes\nACE_MAP_HTTPS=true\n")]);
     let (_, report, verdicts) = report(dir.path(), "--env a.env");

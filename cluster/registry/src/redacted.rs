@@ -75,7 +75,8 @@ fn engine(old: &Engine) -> Engine {
     let blank =
         |given: &BTreeMap<String, String>| given.keys().map(|key| (key.clone(), String::new())).collect();
     let spec = EngineSpec { env: blank(&old.spec.env), labels: blank(&old.spec.labels), ..old.spec.clone() };
-    Engine { spec, ..old.clone() }
+    // They say what somebody is about to watch.
+    Engine { spec, seats: Vec::new(), ..old.clone() }
 }
 
 fn vpn(old: &Vpn) -> Vpn {

@@ -11,6 +11,7 @@ use crate::records::event::Event;
 use crate::records::group::Group;
 use crate::records::key::KeyName;
 use crate::records::node::{DockerState, Node};
+use crate::records::seat::Seat;
 use crate::records::settings::Value;
 use crate::records::settings_log::SettingsChange;
 use crate::records::stream::{Stream, StreamStart};
@@ -30,6 +31,8 @@ pub const STARTED_STREAMS_MAX: u64 = 30 << 20;
 pub const UNASKABLE_STREAMS_MAX: u64 = 14 << 20;
 /// Live engines; reservations beyond it are refused.
 pub const ENGINES_MAX: u64 = 6 << 20;
+/// Of these, the seats of clients that are about to play.
+pub const SEATS_MAX: u64 = 1 << 20;
 /// Ended engines; the oldest go first.
 pub const ENDED_ENGINES_MAX: u64 = 3 << 20;
 /// Ends that came before their start; the oldest go first.
@@ -163,6 +166,12 @@ impl Weigh for Stream {
 /// A seat without its key.
 const SEAT: u64 = 64;
 
+impl Weigh for Seat {
+    fn weight(&self) -> u64 {
+        SEAT + text(&self.content.key)
+    }
+}
+
 impl Weigh for EngineSpec {
     fn weight(&self) -> u64 {
         let ports = match &self.kind {
@@ -195,8 +204,14 @@ impl Weigh for Engine {
         let failed = failed.map_or(0, |failed| {
             group(&failed.group) + maybe(failed.cause.as_ref().map(|cause| cause.as_str()))
         });
-        let seats: u64 = self.seats.iter().map(|seat| SEAT + text(&seat.content.key)).sum();
-        self.spec.weight() + container + run + text(&self.placement) + taken_off + failed + end + seats
+        self.spec.weight()
+            + container
+            + run
+            + text(&self.placement)
+            + taken_off
+            + failed
+            + end
+            + self.seats.iter().map(Seat::weight).sum::<u64>()
     }
 }
 

@@ -30,6 +30,8 @@ pub(super) struct Mark {
     pub client: Option<IpAddr>,
     /// Whether nothing ran on the engine, so that only a reader that is no player leaves it alone.
     pub was_free: bool,
+    /// Whether the client has reported streams: engines are started for such alone.
+    pub plays: bool,
 }
 
 /// How a mark ended.
@@ -43,31 +45,39 @@ pub(super) enum End {
     Gone,
 }
 
-/// All marks that are known here, oldest first.
+/// All marks that are known here.
 #[derive(Debug, Default)]
-pub(super) struct Marks(Vec<Mark>);
+pub(super) struct Marks {
+    /// Oldest first.
+    marks: Vec<Mark>,
+    /// Streams that have taken the place of a mark, by engine and arrival, while later marks are on that engine.
+    came: BTreeSet<(EngineId, u64)>,
+}
 
 impl Marks {
     /// Takes out the marks that stand no longer: a stream that started after a mark takes the place of one.
     pub fn settle(&mut self, state: &State, now: Instant) -> Vec<(Mark, End)> {
-        let mut starts: BTreeMap<EngineId, Vec<Elapsed>> = BTreeMap::new();
-        let mut over = Vec::new();
-        self.0.retain(|mark| {
+        let mut starts: BTreeMap<EngineId, Vec<(Elapsed, u64)>> = BTreeMap::new();
+        let (mut over, came) = (Vec::new(), &mut self.came);
+        self.marks.retain(|mark| {
             let Some(engine) = state.engine(mark.engine) else {
                 over.push((mark.clone(), End::Gone));
                 return false;
             };
             let starts = starts.entry(mark.engine).or_insert_with(|| {
                 let container = engine.container_id.as_deref().unwrap_or_default();
-                let since = state.streams_of_container(container).rev().map(|stream| stream.started_at_ms);
+                let all = state.streams_of_container(container).rev();
                 // The oldest mark of an engine comes first, so older starts count for none.
-                let mut since: Vec<Elapsed> = since.take_while(|at| *at >= mark.since).collect();
-                since.reverse();
-                since
+                let since = all.take_while(|stream| stream.started_at_ms >= mark.since);
+                let new = since.filter(|stream| !came.contains(&(mark.engine, stream.seq)));
+                let mut new: Vec<_> = new.map(|stream| (stream.started_at_ms, stream.seq)).collect();
+                new.reverse();
+                new
             });
-            let end = match starts.iter().position(|at| *at >= mark.since) {
+            let end = match starts.iter().position(|(at, _)| *at >= mark.since) {
                 Some(place) => {
-                    starts.remove(place);
+                    let (_, seq) = starts.remove(place);
+                    came.insert((mark.engine, seq));
                     End::Taken
                 }
                 None if mark.until <= now => End::Lapsed,
@@ -76,34 +86,37 @@ impl Marks {
             over.push((mark.clone(), end));
             false
         });
+        let marked = self.engines(|_| true);
+        self.came.retain(|(engine, _)| marked.contains(engine));
         over
     }
 
     /// Notes a mark, unless it is known or there are too many.
     pub fn note(&mut self, mark: Mark) -> bool {
-        let is_known = self.0.iter().any(|known| (known.by, known.number) == (mark.by, mark.number));
-        let is_noted = !is_known && self.0.len() < MARKS_MAX;
+        let is_known = self.marks.iter().any(|known| (known.by, known.number) == (mark.by, mark.number));
+        let is_noted = !is_known && self.marks.len() < MARKS_MAX;
         if is_noted {
-            let place = self.0.partition_point(|known| known.since <= mark.since);
-            self.0.insert(place, mark);
+            let place = self.marks.partition_point(|known| known.since <= mark.since);
+            self.marks.insert(place, mark);
         }
         is_noted
     }
 
     /// Takes a mark back: its client did not go on.
     pub fn take_back(&mut self, by: NodeId, number: u64) -> bool {
-        let before = self.0.len();
-        self.0.retain(|mark| (mark.by, mark.number) != (by, number));
-        self.0.len() < before
+        let before = self.marks.len();
+        self.marks.retain(|mark| (mark.by, mark.number) != (by, number));
+        self.marks.len() < before
     }
 
     /// What this node tells the leader of its own marks, the newest ones.
     pub fn told_by(&self, node: NodeId, now: Instant) -> Vec<ToldMark> {
-        let own = self.0.iter().rev().filter(|mark| mark.by == node).take(TOLD_MAX);
+        let own = self.marks.iter().rev().filter(|mark| mark.by == node).take(TOLD_MAX);
         let told = own.map(|mark| ToldMark {
             number: mark.number,
             engine: mark.engine,
             since: mark.since,
+            plays: mark.plays,
             left_ms: mark.until.saturating_duration_since(now).as_millis().try_into().unwrap_or(u64::MAX),
         });
         told.collect()
@@ -123,9 +136,9 @@ impl Marks {
     ) -> Option<Foreseen> {
         for told in claim.own.iter().take(TOLD_MAX) {
             let left = Duration::from_millis(told.left_ms).min(STANDS);
-            let ToldMark { number, engine, since, .. } = *told;
+            let ToldMark { number, engine, since, plays, .. } = *told;
             let until = now + left;
-            self.note(Mark { by, number, engine, since, until, client: None, was_free: false });
+            self.note(Mark { by, number, engine, since, until, client: None, was_free: false, plays });
         }
         let known = claim.candidates.iter().take(CANDIDATES_MAX);
         let candidates: Vec<Candidate> =
@@ -134,19 +147,24 @@ impl Marks {
         let Candidate { engine, streams, .. } = *choose(&candidates, &others)?;
         others.remove(&engine);
         let (number, until) = (claim.number, now + STANDS);
-        let was_free = streams == 0;
-        self.note(Mark { by, number, engine, since: moment, until, client, was_free });
+        let (was_free, plays) = (streams == 0, claim.plays);
+        self.note(Mark { by, number, engine, since: moment, until, client, was_free, plays });
         Some(Foreseen { engine, since: moment, revision, others: others.into_iter().collect() })
     }
 
-    /// The engines that are marked.
-    pub fn engines(&self) -> BTreeSet<EngineId> {
-        self.0.iter().map(|mark| mark.engine).collect()
+    /// The engines that have such a mark.
+    pub fn engines(&self, such: impl Fn(&Mark) -> bool) -> BTreeSet<EngineId> {
+        self.marks.iter().filter(|mark| such(mark)).map(|mark| mark.engine).collect()
+    }
+
+    /// How many marks a client of this node has.
+    pub fn of_client(&self, client: IpAddr) -> usize {
+        self.marks.iter().filter(|mark| mark.client == Some(client)).count()
     }
 
     fn counts(&self) -> BTreeMap<EngineId, u32> {
         let mut counts = BTreeMap::new();
-        for mark in &self.0 {
+        for mark in &self.marks {
             *counts.entry(mark.engine).or_default() += 1;
         }
         counts

@@ -78,7 +78,7 @@ impl World {
 fn claim(number: u64, engines: &[EngineId]) -> Claim {
     let candidates =
         engines.iter().map(|engine| Candidate { engine: *engine, is_healthy: true, streams: 0 }).collect();
-    Claim { number, candidates, own: Vec::new() }
+    Claim { number, candidates, plays: true, own: Vec::new() }
 }
 
 #[test]
@@ -113,10 +113,16 @@ fn a_stream_that_starts_takes_the_place_of_one_mark() {
     let ends =
         |over: Vec<(Mark, End)>| over.into_iter().map(|(mark, end)| (mark.number, end)).collect::<Vec<_>>();
     assert_eq!(ends(marks.settle(&world.state, now)), [(0, End::Taken)]);
-    // A stream that has ended by now came all the same. One start stands for one mark, however often one looks.
+    assert_eq!(
+        ends(marks.settle(&world.state, now)),
+        [],
+        "one start stands for one mark, however often one looks"
+    );
+    // A stream that has ended by now came all the same.
     world.play(0, "two");
     world.finish("two");
     assert_eq!(ends(marks.settle(&world.state, now)), [(1, End::Taken)]);
+    assert!(marks.came.is_empty(), "nothing is kept for an engine without marks");
 }
 
 #[test]
@@ -153,12 +159,13 @@ fn a_new_leader_learns_what_a_node_has_marked_before() {
 fn what_a_node_tells_is_bounded() {
     let (world, engines) = World::with_engines(1);
     let (mut marks, now) = (Marks::default(), Instant::now());
-    let told = |number| ToldMark { number, engine: engines[0], since: Elapsed(1), left_ms: u64::MAX };
+    let told =
+        |number| ToldMark { number, engine: engines[0], since: Elapsed(1), plays: true, left_ms: u64::MAX };
     for from in 0..10u64 {
         let own = (0..2_000).map(told).collect();
         let claim = Claim { number: 5_000, own, ..claim(0, &engines) };
         marks.claim(NodeId(from), &claim, |_| 0, (world.moment(), 1), now, None).unwrap();
     }
-    assert_eq!(marks.0.len(), MARKS_MAX);
-    assert!(marks.0.iter().all(|mark| mark.until <= now + STANDS), "none stands for longer");
+    assert_eq!(marks.marks.len(), MARKS_MAX);
+    assert!(marks.marks.iter().all(|mark| mark.until <= now + STANDS), "none stands for longer");
 }

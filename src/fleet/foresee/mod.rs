@@ -26,15 +26,16 @@ use crate::peers::{Answer, Claim, Foreseen, Question};
 
 pub use choice::{Listed, Listing};
 use marks::{End, Mark, Marks, STANDS};
-use sweeps::{Progress, STALLED, Sweeps};
+use sweeps::{HELD_MOST, Progress, STALLED, Sweeps};
 pub use sweeps::{Reading, SweepId};
 
+/// Marks of one client at a time, when it has reported streams, and when it may be no player.
+const OF_PLAYER_MAX: usize = 512;
+const OF_READER_MAX: usize = 64;
 /// The leader answers within this time, or the node chooses by its own marks.
 const ASK_WITHIN: Duration = Duration::from_millis(100);
 /// After a leader did not, the node asks none for so long.
 const RESTS: Duration = Duration::from_secs(1);
-/// An answer waits for the sweep before for so long at the most: clients give up after 3 s.
-const HELD_MOST: Duration = Duration::from_secs(1);
 
 /// How the marks of this node ended.
 #[derive(Debug, Default)]
@@ -126,7 +127,12 @@ impl Fleet {
     /// the begin of a sweep, and while the sweep before has to go on, both for a bounded time.
     pub async fn foreseen(&self, reading: Reading) -> u32 {
         let reading = match reading {
-            Reading::Begins { client, listing } => self.begin(client, listing).await,
+            // On a task of its own: a client that goes away meanwhile leaves a sweep that stalls, and no mark for 20 s.
+            Reading::Begins { client, listing } => {
+                let fleet = self.clone();
+                let begun = tokio::spawn(async move { fleet.begin(client, listing).await });
+                begun.await.unwrap_or(Reading::Alone)
+            }
             other => other,
         };
         match reading {
@@ -166,20 +172,23 @@ impl Fleet {
             foresight.ends.unfinished.fetch_add(1, Ordering::Relaxed);
         }
         if let Some(leader) = self.asked_leader() {
-            let told =
-                self.ask_owner(leader, Question::TakeBack(id.number), Instant::now() + ASK_WITHIN).await;
-            if let Err(error) = told {
-                tracing::debug!(%error, "the leader keeps a mark whose client has gone, for 20 s");
-            }
+            self.tell_taken_back(leader, id.number).await;
+        }
+    }
+
+    async fn tell_taken_back(self, leader: NodeId, number: u64) {
+        let told = self.ask_owner(leader, Question::TakeBack(number), Instant::now() + RESTS).await;
+        if let Err(error) = told {
+            tracing::debug!(%error, "the leader keeps a mark whose client has gone, for 20 s");
         }
     }
 
     async fn wait_for_the_one_before(&self, id: SweepId) {
-        /// A client that goes away while it waits stops its sweep.
+        /// However the wait ends, the sweep is held no more.
         struct Held<'a>(&'a Foresight, SweepId);
         impl Drop for Held<'_> {
             fn drop(&mut self) {
-                locked(&self.0.sweeps).give_up(self.1);
+                locked(&self.0.sweeps).let_go(self.1, Instant::now());
                 self.0.moved.notify_waiters();
             }
         }
@@ -210,10 +219,15 @@ impl Fleet {
         // Never one of an earlier life of this node, which the leader may still know.
         let next = || new_op_id().1;
         self.settle_marks();
+        let plays = locked(&foresight.sweeps).plays(client);
+        let most = if plays { OF_PLAYER_MAX } else { OF_READER_MAX };
+        if locked(&foresight.marks).of_client(client) >= most {
+            return None;
+        }
         let view = self.view();
         let moment = self.cluster().moment();
         let candidates = listing.candidates(|engine| shown(&view.state, engine, moment));
-        let mut claim = Claim { number: next(), candidates, own: Vec::new() };
+        let mut claim = Claim { number: next(), candidates, plays, own: Vec::new() };
         if let Some(leader) = self.asked_leader() {
             claim.own = locked(&foresight.marks).told_by(me, Instant::now());
             let question = Question::Foresee(claim.clone());
@@ -231,6 +245,7 @@ impl Fleet {
                             until: Instant::now() + STANDS,
                             client: Some(client),
                             was_free,
+                            plays,
                         });
                     }
                     let seen = foreseen.as_ref().map_or(0, |foreseen| foreseen.revision);
@@ -242,7 +257,8 @@ impl Fleet {
                 Err(error) => tracing::debug!(%error, "the leader does not say which engine is foreseen"),
             }
             *locked(&foresight.rests_until) = Some(Instant::now() + RESTS);
-            // The leader may have noted the other number, for another engine.
+            // The leader may have noted this number, for another engine.
+            tokio::spawn(self.clone().tell_taken_back(leader, claim.number));
             claim = Claim { number: next(), own: Vec::new(), ..claim };
         }
         let foreseen = self.claim_here(me, &claim, Some(client))?;
@@ -279,10 +295,11 @@ impl Fleet {
         locked(&self.foresight().marks).take_back(by, number);
     }
 
-    /// Engines that clients are about to take, as far as this node knows.
+    /// Engines that clients which have reported streams are about to take, as far as this node knows. A reader that plays nothing starts no
+    /// engine.
     pub(super) fn foreseen_engines(&self) -> BTreeSet<EngineId> {
         self.settle_marks();
-        locked(&self.foresight().marks).engines()
+        locked(&self.foresight().marks).engines(|mark| mark.plays)
     }
 
     /// Waits until another engine is about to be taken.
@@ -295,10 +312,15 @@ impl Fleet {
         let over = locked(&foresight.marks).settle(&self.view().state, Instant::now());
         for (mark, end) in over.into_iter().filter(|(mark, _)| mark.by == me) {
             match end {
-                End::Taken => foresight.ends.taken.fetch_add(1, Ordering::Relaxed),
+                End::Taken => {
+                    if let Some(client) = mark.client {
+                        locked(&foresight.sweeps).came(client);
+                    }
+                    foresight.ends.taken.fetch_add(1, Ordering::Relaxed)
+                }
                 End::Lapsed => {
                     if let Some(client) = mark.client.filter(|_| mark.was_free) {
-                        locked(&foresight.sweeps).lapsed(client);
+                        locked(&foresight.sweeps).lapsed(client, Instant::now());
                     }
                     foresight.ends.lapsed.fetch_add(1, Ordering::Relaxed)
                 }

@@ -13,6 +13,10 @@ use crate::fleet::foresee::choice::Listing;
 
 /// A sweep whose client asks nothing more for so long is over.
 pub(super) const STALLED: Duration = Duration::from_millis(300);
+/// An answer waits for its turn for so long at the most: clients give up after 3 s.
+pub(super) const HELD_MOST: Duration = Duration::from_secs(1);
+/// A held sweep that nobody lets go after this time belongs to a call that was refused or cut off before it could wait.
+const ABANDONED: Duration = Duration::from_secs(2);
 /// Sweeps begin within this time from the list: Acexy uses one for 2 s.
 const LIST_GOOD_FOR: Duration = Duration::from_secs(4);
 /// Lists of one client: several programs may share an address.
@@ -25,6 +29,8 @@ const CLIENTS_MAX: usize = 1_024;
 const LAPSES_MAX: u32 = 3;
 /// What is known of a client that asks nothing is forgotten after this time.
 const REMEMBERED: Duration = Duration::from_secs(600);
+/// What is old is looked for this often.
+const TIDIED_EVERY: Duration = Duration::from_secs(1);
 
 /// A sweep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -64,6 +70,8 @@ struct Sweep {
     last: Instant,
     /// Its answer waits for the sweep before.
     is_held: bool,
+    /// For so long its answers have waited together.
+    waited: Duration,
 }
 
 impl Sweep {
@@ -71,8 +79,17 @@ impl Sweep {
         self.listing.at(self.next).map(|listed| &*listed.container)
     }
 
+    fn let_go(&mut self, now: Instant) {
+        if self.is_held {
+            self.waited += now.saturating_duration_since(self.last);
+            (self.is_held, self.last) = (false, now);
+        }
+    }
+
+    /// Whether its client asks no more. One that is held is not asked for more, unless whoever held it is gone.
     fn is_stalled(&self, now: Instant) -> bool {
-        !self.is_held && now.saturating_duration_since(self.last) >= STALLED
+        let patience = if self.is_held { ABANDONED } else { STALLED };
+        now.saturating_duration_since(self.last) >= patience
     }
 }
 
@@ -82,27 +99,32 @@ struct Client {
     /// In the order in which they began.
     sweeps: Vec<Sweep>,
     lapses: u32,
+    lapsed: Option<Instant>,
+    /// It has reported a stream.
+    plays: bool,
     last: Instant,
 }
 
 /// The sweeps of all clients of this node.
 #[derive(Debug, Default)]
-pub(super) struct Sweeps(HashMap<IpAddr, Client>);
+pub(super) struct Sweeps {
+    clients: HashMap<IpAddr, Client>,
+    tidied: Option<Instant>,
+}
 
 impl Sweeps {
     /// A client got the list of engines.
     pub fn listed(&mut self, client: IpAddr, listing: &Arc<Listing>, now: Instant) {
-        if !self.0.contains_key(&client) && self.0.len() >= CLIENTS_MAX {
-            self.0.retain(|_, known| now.saturating_duration_since(known.last) < LIST_GOOD_FOR);
-            if self.0.len() >= CLIENTS_MAX {
-                return;
-            }
+        self.tidy(now);
+        if !self.clients.contains_key(&client) && self.clients.len() >= CLIENTS_MAX {
+            return;
         }
-        self.0.retain(|_, known| now.saturating_duration_since(known.last) < REMEMBERED);
-        let known = self.0.entry(client).or_insert_with(|| Client {
+        let known = self.clients.entry(client).or_insert_with(|| Client {
             lists: Vec::new(),
             sweeps: Vec::new(),
             lapses: 0,
+            lapsed: None,
+            plays: false,
             last: now,
         });
         known.last = now;
@@ -115,11 +137,29 @@ impl Sweeps {
         known.lists.push((now, Arc::clone(listing)));
     }
 
+    /// Forgets lists that are too old to choose from, and clients that ask nothing; when there are too many, also those that have asked
+    /// nothing since their list.
+    fn tidy(&mut self, now: Instant) {
+        if self.tidied.is_some_and(|at| now.saturating_duration_since(at) < TIDIED_EVERY) {
+            return;
+        }
+        self.tidied = Some(now);
+        let is_full = self.clients.len() >= CLIENTS_MAX;
+        self.clients.retain(|_, known| {
+            known.lists.retain(|(at, _)| now.saturating_duration_since(*at) < LIST_GOOD_FOR);
+            let quiet = now.saturating_duration_since(known.last);
+            quiet < REMEMBERED && !(is_full && quiet >= LIST_GOOD_FOR)
+        });
+    }
+
     /// A client asks for the started streams of an engine.
     pub fn read(&mut self, client: IpAddr, container: &str, now: Instant) -> Reading {
-        let Some(known) = self.0.get_mut(&client) else { return Reading::Alone };
+        let Some(known) = self.clients.get_mut(&client) else { return Reading::Alone };
         if let Some(place) = known.asked_by(container, now) {
             return known.go_on(client, place, now);
+        }
+        if known.lapsed.is_some_and(|at| now.saturating_duration_since(at) >= REMEMBERED) {
+            (known.lapses, known.lapsed) = (0, None);
         }
         let is_good = |at: Instant| now.saturating_duration_since(at) < LIST_GOOD_FOR;
         let mut lists = known.lists.iter().rev().filter(|(at, _)| is_good(*at));
@@ -141,8 +181,16 @@ impl Sweeps {
         others: Arc<BTreeMap<EngineId, u32>>,
         now: Instant,
     ) -> Reading {
-        let Some(known) = self.0.get_mut(&client) else { return Reading::Alone };
-        known.sweeps.push(Sweep { number, listing, next: 0, others, last: now, is_held: false });
+        let Some(known) = self.clients.get_mut(&client) else { return Reading::Alone };
+        known.sweeps.push(Sweep {
+            number,
+            listing,
+            next: 0,
+            others,
+            last: now,
+            is_held: false,
+            waited: Duration::ZERO,
+        });
         known.go_on(client, known.sweeps.len() - 1, now)
     }
 
@@ -151,7 +199,7 @@ impl Sweeps {
     /// # Errors
     /// For how long to wait before the next look.
     pub fn release(&mut self, id: SweepId, now: Instant) -> Result<(), Duration> {
-        let Some(known) = self.0.get_mut(&id.client) else { return Ok(()) };
+        let Some(known) = self.clients.get_mut(&id.client) else { return Ok(()) };
         let Some(place) = known.sweeps.iter().position(|sweep| sweep.number == id.number) else {
             return Ok(());
         };
@@ -161,7 +209,7 @@ impl Sweeps {
             Some(ahead) if ahead.is_held => Err(STALLED),
             Some(ahead) => Err((ahead.last + STALLED).saturating_duration_since(now)),
             None => {
-                (sweep.is_held, sweep.last) = (false, now);
+                sweep.let_go(now);
                 Ok(())
             }
         }
@@ -169,7 +217,7 @@ impl Sweeps {
 
     /// How far a sweep is. One that is over is forgotten.
     pub fn look(&mut self, id: SweepId, now: Instant) -> Progress {
-        let sweeps = self.0.get_mut(&id.client).map(|known| &mut known.sweeps);
+        let sweeps = self.clients.get_mut(&id.client).map(|known| &mut known.sweeps);
         let found = sweeps.and_then(|sweeps| {
             let place = sweeps.iter().position(|sweep| sweep.number == id.number)?;
             Some((sweeps, place))
@@ -184,27 +232,38 @@ impl Sweeps {
         }
     }
 
-    /// Forgets a sweep whose client has gone.
-    pub fn give_up(&mut self, id: SweepId) {
-        if let Some(known) = self.0.get_mut(&id.client)
+    /// Lets a sweep go that has waited for long enough, or whose client has gone: then it asks no more.
+    pub fn let_go(&mut self, id: SweepId, now: Instant) {
+        if let Some(known) = self.clients.get_mut(&id.client)
             && let Some(sweep) = known.sweeps.iter_mut().find(|sweep| sweep.number == id.number)
         {
-            // It is taken for one that has stalled.
-            sweep.is_held = false;
+            sweep.let_go(now);
         }
     }
 
     /// A mark on a free engine lapsed.
-    pub fn lapsed(&mut self, client: IpAddr) {
-        if let Some(known) = self.0.get_mut(&client) {
-            known.lapses = known.lapses.saturating_add(1);
+    pub fn lapsed(&mut self, client: IpAddr, now: Instant) {
+        if let Some(known) = self.clients.get_mut(&client) {
+            (known.lapses, known.lapsed) = (known.lapses.saturating_add(1), Some(now));
         }
+    }
+
+    /// A stream started on an engine that a client was to take.
+    pub fn came(&mut self, client: IpAddr) {
+        if let Some(known) = self.clients.get_mut(&client) {
+            known.lapses = 0;
+        }
+    }
+
+    /// Whether a client has reported streams.
+    pub fn plays(&self, client: IpAddr) -> bool {
+        self.clients.get(&client).is_some_and(|known| known.plays)
     }
 
     /// A client reported a stream: it plays.
     pub fn played(&mut self, client: IpAddr) {
-        if let Some(known) = self.0.get_mut(&client) {
-            known.lapses = 0;
+        if let Some(known) = self.clients.get_mut(&client) {
+            (known.lapses, known.plays) = (0, true);
         }
     }
 }
@@ -243,7 +302,8 @@ impl Client {
         }
         let (before, rest) = self.sweeps.split_at_mut(place);
         let Some(sweep) = rest.first_mut() else { return Reading::GoesOn(more) };
-        sweep.is_held = before.iter().any(|ahead| ahead.expects() == sweep.expects());
+        let is_behind = before.iter().any(|ahead| ahead.expects() == sweep.expects());
+        sweep.is_held = is_behind && sweep.waited < HELD_MOST;
         match sweep.is_held {
             true => Reading::Waits(id, more),
             false => Reading::GoesOn(more),

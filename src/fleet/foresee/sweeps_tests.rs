@@ -62,21 +62,62 @@ fn a_sweep_waits_for_the_one_before_and_passes_it_when_it_stalls() {
     let Reading::Waits(fourth, _) = begin(&mut sweeps, 4, &list, late) else { panic!("it does not wait") };
     let Reading::Waits(fifth, _) = begin(&mut sweeps, 5, &list, late) else { panic!("it does not wait") };
     sweeps.read(CLIENT, "c1", late);
-    sweeps.give_up(fourth);
+    sweeps.let_go(fourth, late);
     assert!(sweeps.release(fifth, late + STALLED).is_ok());
+    // Nor does one whose call was refused before it could wait.
+    let Reading::Waits(sixth, _) = begin(&mut sweeps, 6, &list, late) else { panic!("it does not wait") };
+    assert_eq!(sweeps.look(sixth, late + STALLED), Progress::Open);
+    assert_eq!(sweeps.look(sixth, late + ABANDONED), Progress::Stalled);
 }
 
 #[test]
 fn a_client_that_takes_no_engine_three_times_is_no_player_until_it_plays() {
     let (mut sweeps, now, list) = (Sweeps::default(), Instant::now(), listing(2));
     sweeps.listed(CLIENT, &list, now);
-    for _ in 0..LAPSES_MAX {
-        assert!(matches!(sweeps.read(CLIENT, "c0", now), Reading::Begins { .. }));
-        sweeps.lapsed(CLIENT);
-    }
-    assert!(matches!(sweeps.read(CLIENT, "c0", now), Reading::Alone));
+    let begins = |sweeps: &mut Sweeps, now| matches!(sweeps.read(CLIENT, "c0", now), Reading::Begins { .. });
+    let lapse = |sweeps: &mut Sweeps| {
+        for _ in 0..LAPSES_MAX {
+            assert!(begins(sweeps, now));
+            sweeps.lapsed(CLIENT, now);
+        }
+    };
+    lapse(&mut sweeps);
+    assert!(!begins(&mut sweeps, now) && !sweeps.plays(CLIENT));
     sweeps.played(CLIENT);
-    assert!(matches!(sweeps.read(CLIENT, "c0", now), Reading::Begins { .. }));
+    assert!(begins(&mut sweeps, now) && sweeps.plays(CLIENT));
+    // Or for ten minutes, however often it asks for the list meanwhile.
+    lapse(&mut sweeps);
+    let mut later = now;
+    for _ in 0..200 {
+        later += LIST_GOOD_FOR - Duration::from_millis(1);
+        sweeps.listed(CLIENT, &list, later);
+        assert_eq!(begins(&mut sweeps, later), later >= now + REMEMBERED);
+    }
+    // A stream on an engine that was foreseen shows that it plays.
+    sweeps.lapsed(CLIENT, later);
+    sweeps.came(CLIENT);
+    assert_eq!(sweeps.clients[&CLIENT].lapses, 0);
+}
+
+#[test]
+fn a_sweep_that_has_waited_for_long_is_held_no_more() {
+    let (mut sweeps, mut now, list) = (Sweeps::default(), Instant::now(), listing(40));
+    sweeps.listed(CLIENT, &list, now);
+    begin(&mut sweeps, 1, &list, now);
+    let Reading::Waits(id, _) = begin(&mut sweeps, 2, &list, now) else { panic!("it does not wait") };
+    let slow = STALLED - Duration::from_millis(1);
+    // The first goes on as slowly as it may, the second follows as fast as it can.
+    for next in 1..10 {
+        now += slow;
+        sweeps.read(CLIENT, &format!("c{next}"), now);
+        assert!(sweeps.release(id, now).is_ok());
+        let reading = sweeps.read(CLIENT, &format!("c{next}"), now);
+        assert_eq!(matches!(reading, Reading::Waits(..)), slow * next < HELD_MOST, "{next}");
+        if slow * next >= HELD_MOST {
+            return;
+        }
+    }
+    panic!("it is held for ever");
 }
 
 #[test]
@@ -86,13 +127,16 @@ fn clients_and_their_lists_are_bounded() {
     for n in 0..5_000 {
         sweeps.listed(client(n), &listing(1), now);
     }
-    assert_eq!(sweeps.0.len(), CLIENTS_MAX);
+    assert_eq!(sweeps.clients.len(), CLIENTS_MAX);
     for _ in 0..20 {
         sweeps.listed(client(0), &listing(1), now);
     }
-    assert_eq!(sweeps.0[&client(0)].lists.len(), LISTS_MAX);
-    sweeps.listed(client(9_000), &listing(1), now + LIST_GOOD_FOR);
-    assert_eq!(sweeps.0.len(), 1, "those that ask no more make room");
+    assert_eq!(sweeps.clients[&client(0)].lists.len(), LISTS_MAX);
+    let late = now + LIST_GOOD_FOR;
+    sweeps.listed(client(9_000), &listing(1), late);
+    assert_eq!(sweeps.clients.len(), 1, "those that ask no more make room");
+    sweeps.listed(client(9_001), &listing(1), late + LIST_GOOD_FOR);
+    assert!(sweeps.clients[&client(9_000)].lists.is_empty(), "nobody chooses from them any more");
 }
 
 /// A choice of a client: what it has been shown so far.
@@ -137,7 +181,7 @@ fn play(nodes: usize, choices: usize, engines: u64, turns: &[usize]) -> Vec<Engi
         let mut reading = own.read(CLIENT, &container, now);
         if let Reading::Begins { client, listing } = reading {
             number += 1;
-            let claim = Claim { number, candidates: listing.candidates(|_| 0), own: vec![] };
+            let claim = Claim { number, candidates: listing.candidates(|_| 0), plays: true, own: vec![] };
             let by = NodeId(choice.node as u64);
             let foreseen = marks.claim(by, &claim, |_| 0, (Elapsed(0), 1), now, None).unwrap();
             choice.target = foreseen.engine;

@@ -17,8 +17,15 @@ use crate::http::answer::problem::{BlockedBody, Problem};
 use crate::http::answer::snapshot::written;
 use crate::http::app::App;
 use crate::http::events::body::{EventBatch, StreamEndedEvent, StreamStartedEvent};
-use crate::http::request::call::JsonCall;
+use crate::http::request::call::{Caller, JsonCall};
 use crate::http::streams::model::StreamState;
+
+/// Who reports a stream is a player, whatever comes of the report.
+fn plays(app: &App, caller: &Caller) {
+    if let Some(from) = caller.address().and_then(|address| address.parse().ok()) {
+        app.fleet().foresee_player(from);
+    }
+}
 
 fn unexpected(reply: Reply) -> Problem {
     match reply {
@@ -70,6 +77,7 @@ fn queued() -> Response {
 )]
 pub(crate) async fn started(State(app): State<App>, call: JsonCall) -> Result<Response, Problem> {
     let (start, call) = call.read(body::started)?;
+    plays(&app, &call.caller);
     let command = Command::StreamStarted(start);
     let Delivery::Applied(applied) =
         call.caller.fleet(&app).take_event(command, call.caller.arrival.write_deadline()).await?
@@ -79,9 +87,6 @@ pub(crate) async fn started(State(app): State<App>, call: JsonCall) -> Result<Re
     match applied.reply {
         Reply::StreamStarted(stream) => {
             app.counters().started(1);
-            if let Some(from) = call.caller.address().and_then(|address| address.parse().ok()) {
-                app.fleet().foresee_player(from);
-            }
             Ok(written(applied.revision, &StreamState::reported(&stream, |at| app.shown(at))))
         }
         other => Err(unexpected(other)),
@@ -157,6 +162,9 @@ pub(crate) async fn batch(State(app): State<App>, call: JsonCall) -> Result<Resp
     let ((started, ended), call) = call.read(body::batch)?;
     if started.is_empty() && ended.is_empty() {
         return Ok(written(app.fleet().view().revision, &Processed { started: 0, ended: 0 }));
+    }
+    if !started.is_empty() {
+        plays(&app, &call.caller);
     }
     let command = Command::EventBatch { started, ended };
     let Delivery::Applied(applied) =

@@ -17,7 +17,7 @@ use crate::peers::{Detail, Details, LivePosition};
     params(("stream_id" = String, Path, description = "Percent-encode `/` as `%2F`")),
     responses(
         (status = 200, description = "The position, if the engine names one", body = LivePosition),
-        (status = 400, description = "The stream has no stat URL", body = DetailBody),
+        (status = 400, description = "Not active, or without a stat URL", body = DetailBody),
         (status = 404, description = "Unknown stream", body = DetailBody),
         (status = 503, description = "The engine or its node does not answer", body = BlockedBody),
     )
@@ -39,7 +39,7 @@ pub(crate) async fn livepos(
     params(("stream_id" = String, Path, description = "Percent-encode `/` as `%2F`")),
     responses(
         (status = 200, description = "The engine's analysis", body = serde_json::Value),
-        (status = 400, description = "The stream has no stat URL", body = DetailBody),
+        (status = 400, description = "Not active, or without a stat URL", body = DetailBody),
         (status = 404, description = "Unknown stream", body = DetailBody),
         (status = 503, description = "The engine or its node does not answer", body = BlockedBody),
     )
@@ -57,6 +57,9 @@ async fn asked(app: &App, id: &str, detail: Detail, snapshot: &Snapshot) -> Resu
         None => return Err(Problem::text(StatusCode::NOT_FOUND, "Stream not found")),
         Some(stream) if stream.start.stat_url.is_empty() => {
             return Err(Problem::text(StatusCode::BAD_REQUEST, "Stream has no stat URL"));
+        }
+        Some(stream) if !stream.is_started() => {
+            return Err(Problem::text(StatusCode::BAD_REQUEST, "Stream is not active (status: ended)"));
         }
         Some(_) => {}
     }

@@ -8,13 +8,18 @@ use crate::records::ids::OpId;
 use crate::records::seat::Seat;
 use crate::records::stream::StreamStart;
 use crate::reply::{RefusalCode, Reply};
-use crate::rules::seats;
+use crate::rules::seats::{self, NoSeat};
 use crate::state::State;
 
 /// Gives a client a seat under this id.
 pub(super) fn select(state: &mut State, ask: &Select, id: OpId) -> Reply {
     let now = state.tables.clock_ms;
-    match seats::select(state, ask, now) {
+    let mut chosen = seats::select(state, ask, now);
+    if chosen == Err(NoSeat::TooMany) {
+        forget_ended(state);
+        chosen = seats::select(state, ask, now);
+    }
+    match chosen {
         Err(why) => Reply::Refused(why.refusal()),
         Ok(engine) => {
             let mut seats: Vec<Seat> = state.seats(&engine, now).cloned().collect();
@@ -22,6 +27,17 @@ pub(super) fn select(state: &mut State, ask: &Select, id: OpId) -> Reply {
             seats.push(Seat { id, content: ask.content.clone(), since_ms: now, until_ms });
             Reply::Engine(state.put_engine(Engine { seats, ..Engine::clone(&engine) }))
         }
+    }
+}
+
+/// Seats end although nothing is written; the next one on the same engine forgets them, or this.
+fn forget_ended(state: &mut State) {
+    let now = state.tables.clock_ms;
+    let has_ended = |engine: &Engine| engine.seats.iter().any(|seat| seat.until_ms <= now);
+    let stale: Vec<_> = state.live_engines().filter(|engine| has_ended(engine)).cloned().collect();
+    for engine in stale {
+        let seats = state.seats(&engine, now).cloned().collect();
+        state.put_engine(Engine { seats, ..Engine::clone(&engine) });
     }
 }
 

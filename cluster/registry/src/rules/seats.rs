@@ -11,7 +11,9 @@ use crate::records::ids::{EngineId, OpId};
 use crate::records::seat::{Content, Seat};
 use crate::records::time::Elapsed;
 use crate::reply::{Refusal, RefusalCode};
+use crate::rules::admission::no_room;
 use crate::state::State;
+use crate::weight::{SEATS_MAX, Weigh};
 
 /// An engine gets this many hundredths of the mean load before the hash looks further.
 const SHARE: u64 = 125;
@@ -21,6 +23,8 @@ const SHARE: u64 = 125;
 pub enum NoSeat {
     /// No engine is listed that answers.
     NoEngine,
+    /// The registry holds as many bytes of seats as it may.
+    TooMany,
     /// Each has as many streams and seats as it may have. The first seat ends after so many milliseconds, if there is one.
     AllTaken {
         /// Until the first seat ends.
@@ -32,6 +36,7 @@ impl NoSeat {
     /// For the client.
     pub(crate) fn refusal(self) -> Refusal {
         let (code, message, retry_after_s) = match self {
+            Self::TooMany => return no_room("reservations", SEATS_MAX),
             Self::NoEngine => (
                 RefusalCode::NoHost,
                 "no engine is listed that answers: call POST /provision/acestream",
@@ -66,7 +71,7 @@ impl State {
         self.active_streams(engine.id) + marked + self.seats(engine, now_ms).count()
     }
 
-    /// The engine with the seat of this id, live or ended.
+    /// The live engine with the seat of this id, which may have ended.
     #[must_use]
     pub fn engine_of_seat(&self, id: OpId) -> Option<&Arc<Engine>> {
         self.live_engines().find(|engine| engine.seats.iter().any(|seat| seat.id == id))
@@ -83,6 +88,10 @@ pub(crate) fn select(state: &State, ask: &Select, now_ms: Elapsed) -> Result<Arc
         state.listed_engines().filter(answers).map(|engine| (state.taken(engine, now_ms), engine)).collect();
     if all.is_empty() {
         return Err(NoSeat::NoEngine);
+    }
+    let seats = state.live_engines().flat_map(|engine| &engine.seats);
+    if seats.map(Weigh::weight).sum::<u64>() > SEATS_MAX {
+        return Err(NoSeat::TooMany);
     }
     let max = usize::try_from(ask.max_streams).unwrap_or(usize::MAX);
     let mut open: Vec<(usize, &Arc<Engine>)> =

@@ -115,6 +115,29 @@ fn a_seat_is_given_back_once_and_a_repeat_of_the_call_is_the_same_one() {
 }
 
 #[test]
+fn seats_are_bounded_in_bytes_and_make_room_when_they_end() {
+    let mut world = world(1);
+    let mut given = 0u64;
+    let full = loop {
+        match select(&mut world, given, u32::MAX) {
+            Reply::Engine(_) => given += 1,
+            refused => break refusal(refused),
+        }
+    };
+    assert_eq!(full, RefusalCode::NoRoom);
+    assert!((5_000..20_000).contains(&given), "{given}");
+    world.wait_ms(20_000);
+    assert_eq!(engine(select(&mut world, 0, 1)).seats.len(), 1);
+}
+
+#[test]
+fn nobody_who_is_shown_a_redacted_state_sees_what_is_about_to_be_played() {
+    let mut world = world(1);
+    let held = engine(select(&mut world, 1, 1));
+    assert!(world.state.redacted().engine(held.id).unwrap().seats.is_empty());
+}
+
+#[test]
 fn without_an_engine_that_answers_there_is_none() {
     let mut world = world(0);
     assert_eq!(refusal(select(&mut world, 1, 1)), RefusalCode::NoHost);

@@ -9298,7 +9298,7 @@ export interface operations {
                     "application/json": unknown;
                 };
             };
-            /** @description The stream has no stat URL */
+            /** @description Not active, or without a stat URL */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -9384,7 +9384,7 @@ export interface operations {
                     "application/json": components["schemas"]["LivePosition"];
                 };
             };
-            /** @description The stream has no stat URL */
+            /** @description Not active, or without a stat URL */
             400: {
                 headers: {
                     [name: string]: unknown;

@@ -110,7 +110,16 @@ fn counts(scrape: &Scrape, app: &App, snapshot: &Snapshot) -> prometheus::Result
     let marks: Vec<MarkKind> =
         state.usable_engines().filter_map(|engine| Some(state.mark(engine, now_ms)?.kind)).collect();
     let of_kind = |kind| marks.iter().filter(|known| **known == kind).count() as f64;
-    let by_kind = MarkKind::ALL.each_ref().map(|kind| (kind.as_str(), of_kind(*kind)));
+    let is_reserved = |engine: &&Arc<Engine>| {
+        let is_seated = state.seats(engine, now_ms).next().is_some();
+        state.active_streams(engine.id) == 0 && state.mark(engine, now_ms).is_none() && is_seated
+    };
+    let reserved = state.usable_engines().filter(is_reserved).count() as f64;
+    let by_kind: Vec<(&str, f64)> = MarkKind::ALL
+        .iter()
+        .map(|kind| (kind.as_str(), of_kind(*kind)))
+        .chain([("reserved", reserved)])
+        .collect();
     let help = "Engines without a stream that count as taken";
     scrape.gauges("acefleet_marked_engines", help, "kind", &by_kind)?;
     let help = "Choices of clients that this node foresaw, by how they ended";
