@@ -89,7 +89,7 @@ impl AgentHandle {
     }
 
     /// A live engine of this node.
-    fn own(&self, id: EngineId) -> Option<std::sync::Arc<Engine>> {
+    pub(super) fn own(&self, id: EngineId) -> Option<std::sync::Arc<Engine>> {
         let view = self.parts.cluster.view();
         let engine = view.state.engine(id)?;
         (engine.node == self.parts.cluster.node_id() && engine.phase.is_live()).then(|| engine.clone())

@@ -17,7 +17,7 @@
 //! - `silent_hosts`: whether engines of other hosts answer that are silent
 //! - [`left_behind`]: engines of an earlier life of this host
 //! - `own_lack`: failed calls that say nothing about whom this node called; `causes`: what people are told of one
-//! - `inspect`, `logs`: questions of the API; `log_lines`, `tails`: what containers write; `stopping`: what an agent does before its node stops
+//! - `inspect`, `logs`, `stream_detail`: questions of the API; `log_lines`, `tails`: what containers write; `stopping`: what an agent does before its node stops
 //! - [`vpn`]: VPN containers and the engines in their network
 //! - `handle`: answers the rest of the node
 //! - `context`, `writer`, `report`, `backoff`, `lock`: what the tasks share

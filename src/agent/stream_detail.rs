@@ -26,13 +26,10 @@ impl AgentHandle {
     pub async fn stream_detail(&self, stream: &str, detail: Detail) -> anyhow::Result<Details> {
         let view = self.parts.cluster.view();
         let stream = view.state.stream(stream).context("this node does not know the stream")?;
-        let engine = stream.engine.and_then(|id| view.state.engine(id));
-        let is_own = |engine: &&std::sync::Arc<acefleet_registry::Engine>| {
-            engine.node == self.parts.cluster.node_id() && engine.is_published()
-        };
-        let engine = engine.filter(is_own).context("the engine of the stream does not run on this node")?;
+        let engine = stream.engine.and_then(|id| self.own(id)).filter(|engine| engine.is_published());
+        let engine = engine.context("the engine of the stream does not run on this node")?;
         let client = self.parts.client.as_ref().context("this node cannot make HTTP calls")?;
-        let base = self.parts.addresses.base(engine);
+        let base = self.parts.addresses.base(&engine);
         match detail {
             Detail::LivePosition => {
                 let url = address::rebase(&base, &stream.start.stat_url).with_context(|| {

@@ -65,9 +65,11 @@ pub(super) struct Foresight {
     marks: Mutex<Marks>,
     sweeps: Mutex<Sweeps>,
     rests_until: Mutex<Option<Instant>>,
+    /// The leader that knows the marks of this node, and its term.
+    told: Mutex<Option<(NodeId, u64)>>,
     /// A sweep has gone on or ended.
     moved: Notify,
-    /// There is another mark.
+    /// A player is about to take another engine.
     marked: Notify,
     ends: Ends,
 }
@@ -212,12 +214,9 @@ impl Fleet {
         drop(held);
     }
 
-    /// Which engine a client is led to: the leader says, as it knows the marks of all nodes.
-    /// With the number of the mark.
+    /// Which engine a client is led to, and the number of its mark. The leader says, as it knows the marks of all nodes.
     async fn claim(&self, client: IpAddr, listing: &Listing) -> Option<(u64, Foreseen)> {
-        let (foresight, me) = (self.foresight(), self.cluster().node_id());
-        // Never one of an earlier life of this node, which the leader may still know.
-        let next = || new_op_id().1;
+        let foresight = self.foresight();
         self.settle_marks();
         let plays = locked(&foresight.sweeps).plays(client);
         let most = if plays { OF_PLAYER_MAX } else { OF_READER_MAX };
@@ -227,42 +226,50 @@ impl Fleet {
         let view = self.view();
         let moment = self.cluster().moment();
         let candidates = listing.candidates(|engine| shown(&view.state, engine, moment));
-        let mut claim = Claim { number: next(), candidates, plays, own: Vec::new() };
+        // Never a number of an earlier life of this node, which the leader may still know.
+        let claim = Claim { number: new_op_id().1, candidates, plays, own: Vec::new() };
         if let Some(leader) = self.asked_leader() {
-            claim.own = locked(&foresight.marks).told_by(me, Instant::now());
-            let question = Question::Foresee(claim.clone());
-            match self.ask_owner(leader, question, Instant::now() + ASK_WITHIN).await {
-                Ok(Answer::Foreseen(foreseen)) => {
-                    if let Some(foreseen) = &foreseen {
-                        let of_it =
-                            |candidate: &&crate::peers::Candidate| candidate.engine == foreseen.engine;
-                        let was_free = claim.candidates.iter().find(of_it).is_some_and(|it| it.streams == 0);
-                        locked(&foresight.marks).note(Mark {
-                            by: me,
-                            number: claim.number,
-                            engine: foreseen.engine,
-                            since: foreseen.since,
-                            until: Instant::now() + STANDS,
-                            client: Some(client),
-                            was_free,
-                            plays,
-                        });
-                    }
-                    let seen = foreseen.as_ref().map_or(0, |foreseen| foreseen.revision);
-                    // Streams that have taken the place of marks there run here then, too.
-                    self.cluster().wait_revision(seen, Instant::now() + ASK_WITHIN).await;
-                    return foreseen.map(|foreseen| (claim.number, foreseen));
-                }
-                Ok(_) => tracing::warn!("the leader answered another question than which engine is foreseen"),
-                Err(error) => tracing::debug!(%error, "the leader does not say which engine is foreseen"),
+            if let Some(said) = self.ask_leader(leader, client, claim.clone()).await {
+                return said.map(|foreseen| (claim.number, foreseen));
             }
             *locked(&foresight.rests_until) = Some(Instant::now() + RESTS);
             // The leader may have noted this number, for another engine.
             tokio::spawn(self.clone().tell_taken_back(leader, claim.number));
-            claim = Claim { number: next(), own: Vec::new(), ..claim };
         }
-        let foreseen = self.claim_here(me, &claim, Some(client))?;
+        let claim = Claim { number: new_op_id().1, ..claim };
+        let foreseen = self.claim_here(self.cluster().node_id(), &claim, Some(client))?;
         Some((claim.number, foreseen))
+    }
+
+    /// What the leader says; `None` when it does not. One that leads since another term is told the marks of before.
+    async fn ask_leader(&self, leader: NodeId, client: IpAddr, mut claim: Claim) -> Option<Option<Foreseen>> {
+        let (foresight, me) = (self.foresight(), self.cluster().node_id());
+        let led = (leader, self.cluster().status().term);
+        if *locked(&foresight.told) != Some(led) {
+            claim.own = locked(&foresight.marks).told_by(me, Instant::now());
+        }
+        let question = Question::Foresee(claim.clone());
+        let foreseen = match self.ask_owner(leader, question, Instant::now() + ASK_WITHIN).await {
+            Ok(Answer::Foreseen(foreseen)) => foreseen,
+            Ok(_) => {
+                tracing::warn!("the leader answered another question than which engine is foreseen");
+                return None;
+            }
+            Err(error) => {
+                tracing::debug!(%error, "the leader does not say which engine is foreseen");
+                return None;
+            }
+        };
+        *locked(&foresight.told) = Some(led);
+        let Some(Foreseen { engine, since, revision, .. }) = &foreseen else { return Some(None) };
+        let Claim { number, candidates, plays, .. } = claim;
+        let was_free = candidates.iter().any(|it| it.engine == *engine && it.streams == 0);
+        let until = Instant::now() + STANDS;
+        let (engine, since, client) = (*engine, *since, Some(client));
+        locked(&foresight.marks).note(Mark { by: me, number, engine, since, until, client, was_free, plays });
+        // Streams that have taken the place of marks there run here then, too.
+        self.cluster().wait_revision(*revision, Instant::now() + ASK_WITHIN).await;
+        Some(foreseen)
     }
 
     /// The leader, when it is another node and answers lately.
@@ -284,7 +291,8 @@ impl Fleet {
         let stamp = (moment, view.revision);
         let claimed =
             locked(&self.foresight().marks).claim(by, claim, streams, stamp, Instant::now(), client);
-        if claimed.is_some() {
+        // Engines are started for players alone.
+        if claimed.is_some() && claim.plays {
             self.foresight().marked.notify_one();
         }
         claimed
